@@ -13,6 +13,7 @@ export const Commands = {
   panel: 'imgcls-lab:show-panel',
   open: 'imgcls-lab:open',
   newRun: 'imgcls-lab:new-run',
+  trainFolder: 'imgcls-lab:train-on-folder',
   run: 'imgcls-lab:open-run',
   dataset: 'imgcls-lab:open-dataset',
   runs: 'imgcls-lab:open-runs',
@@ -44,7 +45,7 @@ const VIEWS: Place['view'][] = [
 export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
   switch (place.view) {
     case 'new-run': {
-      const { from, dataset, revision, config } = place;
+      const { from, dataset, revision, config, folder, project } = place;
       return [
         Commands.newRun,
         {
@@ -52,6 +53,8 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
           ...(dataset != null && { dataset }),
           ...(revision != null && { revision }),
           ...(config != null && { config }),
+          ...(folder != null && { folder }),
+          ...(project != null && { project }),
         },
       ];
     }
@@ -104,6 +107,8 @@ interface CommandTargets {
   demo: () => Promise<void>;
   /** Path of the notebook that is chosen in the file browser. */
   chosenNotebook: () => string | undefined;
+  /** Path of the folder that is chosen there. */
+  chosenFolder: () => string | undefined;
 }
 
 type Options = Record<string, CommandRegistry.ICommandOptions>;
@@ -200,7 +205,7 @@ const runCommands = (trans: TranslationBundle, { open }: CommandTargets): Option
 /** The commands that open a form. */
 const formCommands = (
   trans: TranslationBundle,
-  { open, currentRun, chosenNotebook }: CommandTargets,
+  { open, currentRun, chosenNotebook, chosenFolder }: CommandTargets,
 ): Options => ({
   [Commands.newRun]: {
     label: options => (options.isLauncher ? trans.__('New training run') : trans.__('New Training Run…')),
@@ -212,15 +217,29 @@ const formCommands = (
         number(options.dataset),
         number(options.revision),
       ];
-      open({ view: 'new-run', from, dataset, revision, config: number(options.config) });
+      const [config, project] = [number(options.config), number(options.project)];
+      open({ view: 'new-run', from, dataset, revision, config, folder: text(options.folder), project });
     },
     describedBy: args({
       from: { type: 'string', description: 'Id of a run whose config the form starts with.' },
       dataset: { type: 'integer', description: 'Id of a data set that the form starts with.' },
       revision: { type: 'integer', description: 'Number of a revision of that data set.' },
       config: { type: 'integer', description: 'Id of a saved config that the form starts with.' },
+      folder: { type: 'string', description: 'Path of a folder of images in the file browser.' },
+      project: { type: 'integer', description: 'Id of the project that the run goes into.' },
       isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },
     }),
+  },
+  [Commands.trainFolder]: {
+    label: trans.__('Train on this folder'),
+    caption: trans.__('The form of a run on the images in it'),
+    icon: labIcon,
+    isEnabled: () => chosenFolder() !== undefined,
+    execute: () => {
+      const folder = chosenFolder();
+      if (folder !== undefined) open({ view: 'new-run', folder });
+    },
+    describedBy: args(),
   },
   [Commands.newSweep]: {
     label: trans.__('New Sweep: Search for Hyperparameters…'),

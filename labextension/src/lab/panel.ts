@@ -56,7 +56,7 @@ function offerCommands(
   launcher: ILauncher | null,
   category: string,
 ): void {
-  const { newRun, runs, tensorboard, runNotebook } = Commands;
+  const { newRun, runs, tensorboard, runNotebook, trainFolder } = Commands;
   for (const [command, args] of OFFERED) palette?.addItem({ command, category, ...(args && { args }) });
   const cards = [newRun, runs, tensorboard]; // below the notebooks, above all else
   cards.forEach((command, rank) =>
@@ -65,6 +65,11 @@ function offerCommands(
   app.contextMenu.addItem({
     command: runNotebook,
     selector: '.jp-DirListing-item[data-file-type="notebook"]',
+    rank: 3.5,
+  });
+  app.contextMenu.addItem({
+    command: trainFolder,
+    selector: '.jp-DirListing-item[data-isdir="true"]',
     rank: 3.5,
   });
 }
@@ -119,6 +124,10 @@ export const panel: JupyterFrontEndPlugin<void> = {
     }
     contents.addDrive(new ExecutedDrive(serverSettings));
     refreshExecuted(app, source, trans);
+    const chosen = (type: string): string | undefined => {
+      const item = files?.selectedItems().next().value;
+      return item?.type === type ? contents.localPath(item.path) : undefined;
+    };
     addCommands(app, trans, {
       open: tabs.open,
       reveal: () => app.shell.activateById(side.id),
@@ -127,10 +136,8 @@ export const panel: JupyterFrontEndPlugin<void> = {
         await mutate(source, 'demo', {});
         tabs.open({ view: 'new-run' });
       },
-      chosenNotebook: () => {
-        const item = files?.selectedItems().next().value;
-        return item?.type === 'notebook' ? contents.localPath(item.path) : undefined;
-      },
+      chosenNotebook: () => chosen('notebook'),
+      chosenFolder: () => chosen('directory'),
     });
     void restorer?.restore(tabs.tracker, {
       command: Commands.open,

@@ -126,6 +126,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['correctionsSince']).id)}/corrections`);
     case 'inference':
       return get('inference');
+    case 'folderAt':
+      return get('folders/at', params as Params['folderAt']);
     case 'cachedModels':
       return get('models/cached');
     case 'folders':

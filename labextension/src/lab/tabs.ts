@@ -21,7 +21,9 @@ function samePlace(a: Place, b: Place): boolean {
   if (a.view === 'run' && b.view === 'run') return a.id === b.id;
   if (a.view === 'dataset' && b.view === 'dataset') return a.id === b.id;
   if (a.view === 'new-run' && b.view === 'new-run')
-    return a.from === b.from && a.dataset === b.dataset && a.revision === b.revision;
+    return (['from', 'dataset', 'revision', 'config', 'folder', 'project'] as const).every(
+      key => a[key] === b[key],
+    );
   if (a.view === 'new-sweep' && b.view === 'new-sweep') return a.from === b.from;
   if (a.view === 'run-notebook' && b.view === 'run-notebook') return a.path === b.path;
   if (a.view === 'tensorboard' && b.view === 'tensorboard') return sameTensorBoard(a, b);

@@ -164,6 +164,8 @@ export class Tab extends ViewWidget {
             dataset={place.dataset}
             revision={place.revision}
             config={place.config}
+            folder={place.folder}
+            project={place.project}
             onLaunched={this.#close}
           />
         );

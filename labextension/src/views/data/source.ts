@@ -211,6 +211,8 @@ export type Params = {
   inference: Record<string, never>;
   /** `id`: what a `FolderEntry` has; without it the allowed roots, `of` data sets or of models, too. */
   folders: { id?: string; of?: 'models' };
+  /** A folder by its path in the host's file browser. */
+  folderAt: { path: string };
   /** The models for images in the hub's cache on the server's machine. */
   cachedModels: Record<string, never>;
 } & { [S in RegistryName]: Record<string, never> };
@@ -253,6 +255,7 @@ export type Result = {
   correctionsSince: RevisionDiff;
   inference: Inference;
   folders: FolderPage;
+  folderAt: FolderPage;
   cachedModels: CachedModel[];
 } & { [S in RegistryName]: Registries[S]['item'][] };
 

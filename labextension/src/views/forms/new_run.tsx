@@ -17,6 +17,7 @@ import { SweepSection, trialsText, useSweep } from './sweep_section';
 import { noteOf, useCheck } from './use_check';
 import { useDraft } from './use_draft';
 import { VersionsPreview } from './versions_preview';
+import { usePreferences } from '../ui/preferences';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import './form.css';
@@ -62,6 +63,7 @@ interface Props {
   parent: RunDetail | undefined;
   saved: Config | undefined;
   preset: Draft;
+  project: number | undefined;
   sweeping: boolean;
   onLaunched?: () => void;
 }
@@ -76,9 +78,9 @@ function useOffers() {
 }
 
 /** All that the form holds while one types. */
-function useForm({ schema, layout, parent, saved, preset, sweeping, onLaunched }: Props) {
+function useForm({ schema, layout, parent, saved, preset, project, sweeping, onLaunched }: Props) {
   const offers = useOffers();
-  const state = useDraft(layout, schema, parent ?? saved, offers.configs, preset);
+  const state = useDraft(layout, schema, parent ?? saved, offers.configs, preset, project);
   const check = useCheck(layout, state.draft);
   const properties = (schema.json_schema.properties ?? {}) as Record<string, Property>;
   const sweep = useSweep(layout, properties, check.config, sweeping);
@@ -202,23 +204,44 @@ interface StartProps {
   revision?: number;
   /** A config that the form starts with, by its id. */
   config?: number;
+  /** The folder of images, by its path in the host's file browser. */
+  folder?: string;
+  /** The project that the run goes into, by its id. */
+  project?: number;
   /** Several values of a setting from the start. */
   sweeping?: boolean;
   onLaunched?: () => void;
 }
 
+/** The project that the settings name for new runs; `known`: whether there is one is known. */
+function usePreferredProject(wanted: boolean): { known: boolean; id: number | undefined } {
+  const name = usePreferences().project;
+  const asked = wanted && name !== '';
+  const { data, error } = useQuery('projects', asked ? {} : null);
+  return {
+    known: !asked || data !== undefined || error !== null,
+    id: asked ? data?.find(item => item.name === name && item.may_change)?.id : undefined,
+  };
+}
+
 /** A new run: from what the server suggests, or from another run's config, or on a data set. */
-export function NewRun({ from, dataset: id, revision, config, sweeping = false, onLaunched }: StartProps) {
+export function NewRun(props: StartProps) {
+  const { from, dataset: id, revision, config, folder, project, sweeping = false, onLaunched } = props;
+  const preferred = usePreferredProject(from === undefined && config === undefined && project === undefined);
   const schema = useQuery('schema', {});
   const parent = useQuery('run', from ? { id: from } : null);
   const datasets = useQuery('datasets', id === undefined ? null : {});
   const configs = useQuery('configs', config === undefined ? null : {});
   const layout = useMemo(() => (schema.data ? layoutOf(schema.data) : undefined), [schema.data]);
-  const known = (!from || parent.data) && (id === undefined || datasets.data);
+  const place = useQuery('folderAt', folder === undefined ? null : { path: folder });
+  const known =
+    (!from || parent.data) && (id === undefined || datasets.data) && (folder === undefined || place.data);
   const saved = configs.data?.find(item => item.id === config);
   const ready =
-    schema.data && layout && known && (config === undefined || configs.data) ? schema.data : undefined;
-  const root = datasets.data?.find(item => item.id === id)?.root;
+    schema.data && layout && known && preferred.known && (config === undefined || configs.data)
+      ? schema.data
+      : undefined;
+  const root = place.data?.root ?? datasets.data?.find(item => item.id === id)?.root;
   const preset: Draft = {
     ...(root !== undefined && { root }),
     ...(revision !== undefined && { data_revision: String(revision) }),
@@ -228,7 +251,7 @@ export function NewRun({ from, dataset: id, revision, config, sweeping = false, 
       answer={{
         ...schema,
         data: ready,
-        error: schema.error ?? parent.error ?? datasets.error ?? configs.error,
+        error: schema.error ?? parent.error ?? datasets.error ?? configs.error ?? place.error,
       }}
       pending="Reading the form…"
     >
@@ -238,6 +261,7 @@ export function NewRun({ from, dataset: id, revision, config, sweeping = false, 
           layout={layout!}
           parent={parent.data}
           {...{ saved, preset, sweeping, onLaunched }}
+          project={project ?? preferred.id}
         />
       )}
     </Await>

@@ -24,6 +24,8 @@ export function useDraft(
   configs: Config[],
   /** Values that the form begins with in place of the defaults. */
   preset: Draft = {},
+  /** The project that the run goes into, whosever settings it has. */
+  into?: number,
 ) {
   const [defaults, setDefaults] = useState<FormDefaults>(() =>
     parent === undefined
@@ -36,7 +38,7 @@ export function useDraft(
     ...defaults.draft,
     ...Object.fromEntries(Object.entries(preset).filter(([name]) => name in defaults.draft)),
   }));
-  const [project, setProject] = useState(textOf(defaults.project));
+  const [project, setProject] = useState(textOf(into ?? defaults.project));
   const start = (next: FormDefaults, values: Draft = next.draft) => {
     setDefaults(next);
     setDraft(values);

@@ -4,8 +4,18 @@ import type { ListView } from '../data/run_rows';
 import type { RegistryName } from '../data/source';
 
 export type Place =
-  /** The form of a new run: from a run's settings or a saved config, or on a data set and one of its revisions. */
-  | { view: 'new-run'; from?: string; dataset?: number; revision?: number; config?: number }
+  /** The form of a new run: from a run's settings or a saved config, on a data set and one of its revisions, in a
+   * project. */
+  | {
+      view: 'new-run';
+      from?: string;
+      dataset?: number;
+      revision?: number;
+      config?: number;
+      /** On this folder, by its path in the host's file browser. */
+      folder?: string;
+      project?: number;
+    }
   /** A data set, with one of its tabs in front. */
   | { view: 'dataset'; id: number; tab?: string }
   | { view: 'run'; id: string }

@@ -1,0 +1,140 @@
+"""The palette finds everything by the words that people use; settings have their effect at once; the file browser trains."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from imgcls_lab.schemas import ProjectEdit, SubmitRequest
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.browser.test_panel import write_images
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+# what people type -> the command that they mean
+WORDS = {
+    "training": "New Training Run…",
+    "train": "New Training Run…",
+    "new run": "New Training Run…",
+    "all runs": "All Training Runs",
+    "stop": "Stop Training Runs",
+    "resume": "Resume Training Runs",
+    "clone": "Clone Training Run…",
+    "sweep": "New Sweep: Search for Hyperparameters…",
+    "hyperparameters": "New Sweep: Search for Hyperparameters…",
+    "compare": "Compare Runs",
+    "tag": "Tag Runs…",
+    "rename": "Rename Run…",
+    "move": "Move Runs to a Project…",
+    "archive": "Archive Runs",
+    "delete": "Delete Runs…",
+    "data set": "Data Sets: Register a Folder, Images, Label Errors",
+    "dataset": "Data Sets: Register a Folder, Images, Label Errors",
+    "register": "Data Sets: Register a Folder, Images, Label Errors",
+    "label errors": "Data Sets: Register a Folder, Images, Label Errors",
+    "model": "Models: Add, Export to Production",
+    "export": "Models: Add, Export to Production",
+    "production": "Models: Add, Export to Production",
+    "config": "Saved Configs",
+    "project": "Projects",
+    "devices": "Devices",
+    "gpu": "Devices",
+    "tensorboard": "TensorBoard",
+    "notebook": "Run Notebook in the Background (Batch)…",
+    "batch": "Run Notebook in the Background (Batch)…",
+    "demo": "Try the Demo: Train on Handwritten Digits",
+    "settings": "Settings: Notifications, Colours, Columns, Default Project",
+    "notifications": "Settings: Notifications, Colours, Columns, Default Project",
+}
+
+
+def test_each_command_is_found_by_the_words_that_people_type(desk: Desk) -> None:
+    expect(desk.page.locator(".jp-Launcher-sectionTitle")).to_contain_text(["Notebook", "Image Lab", "Console"])
+    cards = desk.page.locator(".jp-LauncherCard[data-category='Image Lab']")
+    expect(cards).to_contain_text(["New training run", "All Training Runs", "TensorBoard"])
+    PICTURES.mkdir(exist_ok=True)
+    desk.page.screenshot(path=PICTURES / "launcher.png")
+
+    desk.page.keyboard.press("Control+Shift+C")
+    box = desk.page.locator("#command-palette input")
+    labels = desk.page.locator("#command-palette .lm-CommandPalette-itemLabel")
+    missing: dict[str, list[str]] = {}
+    for typed, command in WORDS.items():
+        box.fill(typed)
+        found = labels.all_inner_texts()
+        if not any(label.startswith(command) for label in found):
+            missing[typed] = found[:5]
+    assert missing == {}
+    box.fill("sweep hyperparameters")
+    desk.page.screenshot(path=PICTURES / "palette.png")
+    desk.page.keyboard.press("Enter")
+    expect(desk.main.get_by_role("heading", name="New sweep")).to_be_visible()
+
+
+def open_settings(desk: Desk) -> Locator:
+    """Lab's editor with the settings of Image Lab."""
+    desk.page.evaluate("() => window.jupyterapp.commands.execute('imgcls-lab:open-settings')")
+    form = desk.page.locator("#jp-SettingsEditor-imgcls-lab\\:settings, .jp-SettingsForm").filter(
+        has_text="Colours of curves"
+    )
+    expect(form.first).to_be_visible()
+    return form.first
+
+
+@pytest.mark.parametrize("lab", [{"exposed": True}], indirect=True)
+def test_each_setting_has_its_effect_at_once(desk: Desk, lab: Lab) -> None:
+    with Store.open(Settings(home=str(lab.home))) as store:
+        birds = store.projects.add(ProjectEdit(name="birds")).id
+        config = {"root": "/data/x", "model_flavour": "a/b"}
+        store.runs.submit(SubmitRequest(config=config, name="first", host="nowhere"))
+    panel = desk.open_panel()
+    panel.locator("footer").get_by_role("button", name="Runs").click()
+    table = desk.main.get_by_role("treegrid", name="Runs")
+    expect(table.get_by_role("columnheader", name="batch")).to_have_count(0)
+    colour = "() => getComputedStyle(document.querySelector('.imgcls')).getPropertyValue('--imgcls-series-1')"
+    before = desk.page.evaluate(colour)
+
+    form = open_settings(desk)
+    desk.page.screenshot(path=PICTURES / "settings.png")
+    form.get_by_label("Colours of curves").select_option(label="Tableau, as in matplotlib")
+    desk.page.wait_for_function(f"before => ({colour})() !== before", arg=before)
+
+    for number, column in enumerate(("batch_size", "weight_decay")):
+        form.get_by_role("button", name="Add", exact=True).click()
+        field = form.locator(f"[id$=columns_{number}]")
+        field.fill(column)
+        field.press("Tab")
+    form.get_by_label("Default project").fill("birds")
+    form.get_by_label("Default project").press("Tab")
+    form.get_by_label("Notifications").select_option(label="None")
+
+    panel.locator("footer").get_by_role("button", name="Runs").click()
+    expect(table.get_by_role("columnheader", name="batch")).to_be_visible()
+    expect(table.get_by_role("columnheader", name="weight decay")).to_be_visible()
+    expect(table.get_by_role("columnheader", name="state")).to_have_count(0)
+    panel.get_by_role("button", name="+ New run").click()
+    expect(desk.main.locator("select[name=project]")).to_have_value(str(birds))
+
+    desk.open()  # they are kept
+    desk.open_panel().get_by_role("button", name="+ New run").click()
+    expect(desk.main.locator("select[name=project]")).to_have_value(str(birds))
+
+
+def test_a_folder_of_the_file_browser_is_trained_on_by_a_right_click(desk: Desk, lab: Lab) -> None:
+    (lab.work / "not mine").mkdir()
+    write_images(lab.datasets / "photos", {"red": (200, 40, 40), "blue": (40, 40, 200)}, each=6)
+    (lab.work / "photos").symlink_to(lab.datasets / "photos")
+    files = desk.page.locator(".jp-DirListing-content")
+    desk.page.get_by_role("button", name="Refresh the file browser").click()
+    for name in ("photos", "not mine"):
+        files.get_by_text(name).click(button="right")
+        desk.page.locator(".lm-Menu").get_by_text("Train on this folder").click()
+        if name == "photos":
+            root = desk.main.locator("select[name=root]")
+            expect(root).to_have_value(str(lab.datasets / "photos"))
+            expect(desk.main.locator(".imgcls-preflight")).to_contain_text("2: blue, red")
+        else:
+            with desk.refused():
+                expect(desk.main.get_by_text("lies outside the folders that may be named here")).to_be_visible()
