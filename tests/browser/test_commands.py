@@ -1,4 +1,4 @@
-"""The palette finds everything by the words that people use; settings have their effect at once; the file browser trains."""
+"""The palette finds all by the words that people use; settings have their effect at once; a right click trains."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def test_each_command_is_found_by_the_words_that_people_type(desk: Desk) -> None
 def open_settings(desk: Desk) -> Locator:
     """Lab's editor with the settings of Image Lab."""
     desk.page.evaluate("() => window.jupyterapp.commands.execute('imgcls-lab:open-settings')")
-    form = desk.page.locator("#jp-SettingsEditor-imgcls-lab\\:settings, .jp-SettingsForm").filter(
-        has_text="Colours of curves"
-    )
+    form = desk.page.locator(".jp-SettingsForm").filter(has_text="Colours of curves")
     expect(form.first).to_be_visible()
     return form.first
 
