@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NewRun } from '../../src/views/forms/new_run';
 import { mutate } from '../../src/views/data/mutate';
 import { SourceProvider } from '../../src/views/data/source';
+import { NO_PREFERENCES, PreferencesProvider, PreferenceStore } from '../../src/views/ui/preferences';
 import type { SchemaReply } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 
@@ -256,4 +257,40 @@ it('draws the learning rates that the server gives, over the epochs', async () =
   await type('epochs', '2');
   await until(() => chart() !== null);
   expect(chart()!.dataset.points).toBe('3');
+});
+
+describe('what the settings and the file browser say', () => {
+  const withProject = (name: string, props: Parameters<typeof NewRun>[0] = {}) => {
+    const store = new PreferenceStore();
+    store.set({ ...NO_PREFERENCES, project: name });
+    return act(async () =>
+      root.render(
+        <SourceProvider value={source}>
+          <PreferencesProvider value={store}>
+            <NewRun {...props} />
+          </PreferencesProvider>
+        </SourceProvider>,
+      ),
+    );
+  };
+
+  it('puts a new run into the default project, and a clone into that of its run', async () => {
+    await withProject('zoo');
+    expect(control('project').value).toBe('2');
+    act(() => root.unmount());
+    root = createRoot(host);
+    await withProject('zoo', { from: 'r1' });
+    expect(control('project').value).toBe('1');
+    act(() => root.unmount());
+    root = createRoot(host);
+    await withProject('gone');
+    expect(control('project').value).toBe('1');
+  });
+
+  it('starts on a folder of the file browser', async () => {
+    const page = { id: 'f', title: 'photos', trail: [], folders: [], root: '/data/photos' };
+    source.answers.folderAt = ({ path }: { path: string }) => (path === 'work/photos' ? page : undefined);
+    await show({ folder: 'work/photos' });
+    expect(control('root').value).toBe('/data/photos');
+  });
 });
