@@ -87,7 +87,7 @@ def _json(flavour: str, revision: str | None, name: str) -> dict[str, Any] | Non
     """A JSON file of a model's folder, or of the hub's cache; None where there is none that can be read."""
     folder = Path(os.path.expanduser(flavour))
     if not folder.is_dir():
-        known = cached_file(flavour, revision, name)
+        known = path_in_cache(flavour, revision, name)
         if known is None:
             return None
         folder = Path(known).parent
@@ -97,7 +97,7 @@ def _json(flavour: str, revision: str | None, name: str) -> dict[str, Any] | Non
         return None  # the run says what is wrong with its model
 
 
-def cached_file(flavour: str, revision: str | None, name: str) -> str | None:
+def path_in_cache(flavour: str, revision: str | None, name: str) -> str | None:
     """The path of a file of a hub's model in the cache on this machine; None where it is not there."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError

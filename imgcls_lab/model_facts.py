@@ -47,7 +47,7 @@ def folder_of(flavour: str, revision: str | None = None) -> Path | None:
         return own
     if revision and not is_revision(revision):  # the hub's client would make a path of it
         return None
-    known = image_size.cached_file(flavour, revision, model_folder.CONFIG)
+    known = image_size.path_in_cache(flavour, revision, model_folder.CONFIG)
     return Path(known).parent if known is not None else None
 
 
