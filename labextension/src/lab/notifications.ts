@@ -19,9 +19,11 @@ const SHORT = 8000;
 const LONG = 20_000;
 const MISSED = 50; // alerts at most that are shown after a broken connection
 
-/** Whether an alert is shown at a level. */
-const isWanted = ({ kind }: Alert, level: Preferences['notifications']): boolean =>
-  level === 'all' || level === 'ends' || (level === 'problems' && kind !== 'finished');
+/** Whether an alert is shown at a level. A sweep tells its own end, once; of its trials only who wants all is told. */
+function isWanted({ kind, sweep_id, dismissed }: Alert, level: Preferences['notifications']): boolean {
+  if (dismissed || level === 'none') return false;
+  return level === 'all' || (!sweep_id && (level === 'ends' || kind !== 'finished'));
+}
 
 /** Show each alert until `signal` aborts. `open` shows its run. */
 export function notify(

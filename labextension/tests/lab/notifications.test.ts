@@ -47,11 +47,15 @@ describe('notifications', () => {
       const { source, emit, topic } = listening({ alerts: () => [] }, level);
       await vi.waitFor(() => expect(source.asked).toHaveLength(1));
       const kinds = ['finished', 'failed', 'lost', 'stalled', 'disk'] as const;
-      topic.push({ kind: 'alerts', alerts: kinds.map(kind => alert({ id: kind, kind, text: kind })) });
+      const trial = alert({ id: 'trial', text: 'trial', sweep_id: 's1' });
+      const gone = alert({ id: 'gone', text: 'gone', dismissed: true });
+      const alerts = [...kinds.map(kind => alert({ id: kind, kind, text: kind })), trial, gone];
+      topic.push({ kind: 'alerts', alerts });
       return emit.mock.calls.map(([text]) => text);
     };
     expect(await shown('none')).toEqual([]);
     expect(await shown('problems')).toEqual(['failed', 'lost', 'stalled', 'disk']);
     expect(await shown('ends')).toEqual(['finished', 'failed', 'lost', 'stalled', 'disk']);
+    expect(await shown('all')).toEqual(['finished', 'failed', 'lost', 'stalled', 'disk', 'trial']);
   });
 });
