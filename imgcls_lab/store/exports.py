@@ -6,6 +6,7 @@ Its process knows no database: all that it needs stands in the run's payload.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from sqlmodel import Session
 
@@ -93,7 +94,7 @@ class Exports:
             place = real_path(run_folder, f"{CHECKPOINTS}/{row.name}", elsewhere(run.config, run_folder))
         except (OSError, ValueError):
             raise NotFoundError(f"The files of “{row.name}” are not there any more.", reason="no_checkpoint") from None
-        found = {"title": task.title or f"{run.name} · {checkpoint}", "folder": str(place)}
+        found: dict[str, Any] = {"title": task.title or f"{run.name} · {checkpoint}", "folder": str(place)}
         if not task.root and run.best_epoch is not None:
             root = os.path.expanduser(str(run.config.get("root", "")))
             found |= {"root": root, "run_folder": str(run_folder), "epoch": run.best_epoch}

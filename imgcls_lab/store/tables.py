@@ -131,6 +131,7 @@ class Run(Table, table=True):
             *("archived", "size"),
         ),
         Index("ix_runs_owner_state_project_id", "owner", "state", "project_id"),
+        Index("ix_runs_model_flavour_archived", "model_flavour", "archived"),
         Index(
             "ix_runs_best", "best_value", "number", "state", "project_id", "archived"
         ),  # a list by it, filtered on the way

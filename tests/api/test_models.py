@@ -40,7 +40,7 @@ def exported(store: Store, request: ExportRequest) -> ExportTask:
     store.exports.start(task)
     done = perform(store)
     assert done.state is RunState.SUCCEEDED, done.message
-    assert done.latest["export/images"] > 10
+    assert (done.latest["export/images"] or 0) > 10
     assert (done.latest["export/difference"] or 0) <= (done.latest["export/limit"] or 0)
     return task
 
