@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from imgcls_lab import image_size, model_folder
 from imgcls_lab.config.model import WEIGHTS, is_revision
 from imgcls_lab.model_folder import ModelFileError
 from imgcls_lab.run_paths import open_plain
-from imgcls_lab.schemas import ModelFacts
+from imgcls_lab.schemas import ModelFacts, ModelPlace
 
 CARD = "README.md"
 MAX_CARD = 64_000  # bytes of a card, whose head has the licence
 MAX_HEADER = 16_000_000  # bytes of the header of a safetensors file
+MAX_ENTRIES = 2_000  # of a model's folder that are looked at
 MAX_CACHED = 500  # repositories of the hub's cache that are looked at
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm: kept beside the parameters
 _LICENCE = re.compile(r"^license(?:_name)?:\s*[\"']?([A-Za-z0-9][\w.+ -]{0,60}?)[\"']?\s*$", re.MULTILINE)
@@ -36,15 +38,19 @@ def facts_of(flavour: str, revision: str | None = None) -> ModelFacts:
     folder = folder_of(flavour, revision)
     if folder is None:
         return ModelFacts(place="hub")
-    found = _read(folder, flavour, revision, _stamp(folder))
-    return found.model_copy(update={"place": "folder" if os.path.isdir(os.path.expanduser(flavour)) else "cache"})
+    place: ModelPlace = "folder" if os.path.isdir(os.path.expanduser(flavour)) else "cache"
+    try:
+        found = _read(folder, flavour, revision, _stamp(folder))
+    except OSError:  # a folder that may not be read, or went away meanwhile
+        return ModelFacts(place=place)
+    return found.model_copy(update={"place": place})
 
 
 def folder_of(flavour: str, revision: str | None = None) -> Path | None:
     """The folder of a model on this machine; None where its config is not here."""
-    own = Path(os.path.expanduser(flavour))
-    if own.is_dir():
-        return own
+    own = os.path.expanduser(flavour)
+    if os.path.isdir(own):
+        return Path(own)
     if revision and not is_revision(revision):  # the hub's client would make a path of it
         return None
     known = image_size.path_in_cache(flavour, revision, model_folder.CONFIG)
@@ -80,10 +86,13 @@ def _is_for_images(folder: Path) -> bool:
 
 
 def _stamp(folder: Path) -> Stamp:
-    """Names, times and sizes of the files in a folder: what was read of it holds as long as they stay."""
+    """Names, times and sizes of the files in a folder: what was read of it holds as long as they stay.
+
+    Raises OSError for a folder that cannot be read.
+    """
     found = []
     with os.scandir(folder) as entries:
-        for entry in entries:
+        for entry in islice(entries, MAX_ENTRIES):
             try:
                 facts = entry.stat()
             except OSError:  # a link that leads nowhere

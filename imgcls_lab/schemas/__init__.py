@@ -102,6 +102,7 @@ from imgcls_lab.schemas.models import (
     MadeBy,
     ModelEdit,
     ModelFacts,
+    ModelPlace,
     ModelView,
 )
 from imgcls_lab.schemas.registry import (
@@ -305,6 +306,7 @@ __all__ = [
     "MetricsTopic",
     "ModelEdit",
     "ModelFacts",
+    "ModelPlace",
     "ModelView",
     "Name",
     "Neighbour",

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 def test_the_launcher_and_the_palette_lead_to_the_forms(desk: Desk) -> None:
     expect(desk.page.locator(".jp-Launcher-sectionTitle")).to_contain_text(["Notebook", "Image Lab", "Console"])
     cards = desk.page.locator(".jp-LauncherCard[data-category='Image Lab']")
-    expect(cards).to_contain_text(["New training run", "All Training Runs", "TensorBoard"])
+    expect(cards).to_contain_text(["New training run", "All training runs", "TensorBoard"])
     PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / "launcher.png")
     for typed, heading in (("sweep hyperparameters", "New sweep"), ("models export", "Registries")):

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from imgcls_lab import model_facts
-from imgcls_lab.schemas import ModelEdit
+from imgcls_lab.schemas import ModelEdit, ModelFacts
 from imgcls_lab.store import Store
 
 CONFIG: dict[str, Any] = {"architectures": ["ResNetForImageClassification"], "id2label": {"0": "cat", "1": "dog"}}
@@ -44,6 +44,18 @@ def test_a_folder_says_architecture_parameters_input_size_and_licence(tmp_path: 
     assert found.size == sum(file.stat().st_size for file in folder.iterdir())
     (folder / "README.md").write_text("---\nlicense: other\nlicense_name: my-terms\n---\n")
     assert model_facts.facts_of(str(folder)).licence == "my-terms", "a changed file is read again"
+
+
+def test_a_folder_that_may_not_be_read_is_said_to_be_there_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "m", tensors=TENSORS)
+
+    def refuse(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(model_facts, "_stamp", refuse)
+    assert model_facts.facts_of(str(folder)) == ModelFacts(place="folder")
 
 
 NO_HEADERS = (

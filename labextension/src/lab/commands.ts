@@ -187,7 +187,7 @@ const runCommands = (trans: TranslationBundle, { open }: CommandTargets): Option
     describedBy: args({ id: { type: 'string', description: 'Id of the run.' } }, ['id']),
   },
   [Commands.runs]: {
-    label: trans.__('All Training Runs'),
+    label: options => (options.isLauncher ? trans.__('All training runs') : trans.__('All Training Runs')),
     caption: trans.__('Find, sort and choose runs'),
     icon: labIcon,
     execute: options => open({ view: 'runs', list: options.list as unknown as ListView | undefined }),

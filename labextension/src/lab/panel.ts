@@ -19,7 +19,7 @@ import { ExecutedDrive, refreshExecuted } from './notebook_drive';
 import { addRunCommands } from './run_commands';
 import { preferencesOf } from './preferences';
 import { sourceOf } from './source_of';
-import { Tabs } from './tabs';
+import { Tabs, reveal } from './tabs';
 import { sidebar, tensorBoardAddress, type Context } from './widgets';
 
 const titlesIn = (trans: TranslationBundle): Context['titles'] => ({
@@ -109,7 +109,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
       markdown: markdownOf(registry),
       titles: titlesIn(trans),
     };
-    const tabs = new Tabs(app, context);
+    const tabs = new Tabs(app, context, labShell !== null);
     const current = {
       read: tabs.currentRun,
       listen: (changed: () => void) => {
@@ -118,10 +118,8 @@ export const panel: JupyterFrontEndPlugin<void> = {
       },
     };
     const side = sidebar(context, current, trans.__('Image Lab'));
-    if (labShell) {
-      app.shell.add(side, 'left', { rank: 450 });
-      restorer?.add(side, side.id);
-    }
+    app.shell.add(side, 'left', { rank: 450 });
+    if (labShell) restorer?.add(side, side.id);
     contents.addDrive(new ExecutedDrive(serverSettings));
     refreshExecuted(app, source, trans);
     const chosen = (type: string): string | undefined => {
@@ -130,7 +128,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     };
     addCommands(app, trans, {
       open: tabs.open,
-      reveal: () => app.shell.activateById(side.id),
+      reveal: () => (labShell ? labShell.activateById(side.id) : reveal(app, side.id, 'left')),
       currentRun: tabs.currentRun,
       demo: async () => {
         await mutate(source, 'demo', {});

@@ -35,12 +35,28 @@ const changes = (place: Place): boolean =>
   (place.view === 'runs' && place.list !== undefined) ||
   (place.view === 'registries' && place.registry !== undefined);
 
+/** What the shell of Notebook 7 has beside what all shells have. */
+interface SidePanels {
+  expandLeft?: (id: string) => void;
+  expandRight?: (id: string) => void;
+}
+
+/** Bring a widget to the front. Notebook 7 opens its side panels by calls of their own. */
+export function reveal(app: JupyterFrontEnd, id: string, area: 'main' | 'left' | 'right'): void {
+  app.shell.activateById(id);
+  const panels = app.shell as SidePanels;
+  if (area === 'left') panels.expandLeft?.(id);
+  if (area === 'right') panels.expandRight?.(id);
+}
+
 export class Tabs {
   readonly tracker = new WidgetTracker<MainAreaWidget<Tab>>({ namespace: 'imgcls-lab-tabs' });
 
   constructor(
     private readonly app: JupyterFrontEnd,
     private readonly context: Context,
+    /** The main area takes several tabs: in Lab it does; in Notebook 7 it has one, and tabs stand at the right. */
+    private readonly hasTabs: boolean,
   ) {}
 
   /** Show a place. `key`: by which a saved layout knows its tab. */
@@ -48,13 +64,13 @@ export class Tabs {
     const known = this.tracker.find(item => !item.isDisposed && samePlace(item.content.place, place));
     if (known && changes(place)) known.content.showPlace(place);
     const widget = known ?? this.#add(new Tab(place, this.context, key));
-    this.app.shell.activateById(widget.id);
+    reveal(this.app, widget.id, this.hasTabs ? 'main' : 'right');
   };
 
   /** What the tab in front shows. */
   readonly front = (): Place | undefined => {
     const widget = this.tracker.currentWidget;
-    return widget === this.app.shell.currentWidget ? widget?.content.place : undefined;
+    return !this.hasTabs || widget === this.app.shell.currentWidget ? widget?.content.place : undefined;
   };
 
   /** Id of the run whose page is in front. */
@@ -72,7 +88,7 @@ export class Tabs {
     tab.title.changed.connect(({ label, caption }) => Object.assign(widget.title, { label, caption }));
     tab.placeChanged.connect(() => void this.tracker.save(widget));
     void this.tracker.add(widget);
-    this.app.shell.add(widget, 'main');
+    this.app.shell.add(widget, this.hasTabs ? 'main' : 'right');
     return widget;
   }
 }

@@ -9,10 +9,20 @@ import { panel } from '../../src/lab/panel';
 vi.mock('@jupyterlab/application', () => ({ ILabShell: {}, ILayoutRestorer: {} }));
 vi.mock('@jupyterlab/apputils', async () => {
   const { Widget } = await import('@lumino/widgets');
-  class WidgetTracker {
-    currentWidget = null;
+  class MainAreaWidget extends Widget {
+    readonly toolbar = new Widget();
+    readonly content: Widget;
+    constructor({ content }: { content: Widget }) {
+      super();
+      this.content = content;
+    }
   }
-  return { ICommandPalette: {}, ReactWidget: Widget, MainAreaWidget: Widget, WidgetTracker };
+  class WidgetTracker {
+    currentWidget: Widget | null = null;
+    find = () => undefined;
+    add = (widget: Widget) => void (this.currentWidget = widget);
+  }
+  return { ICommandPalette: {}, ReactWidget: Widget, MainAreaWidget, WidgetTracker };
 });
 vi.mock('@jupyterlab/filebrowser', () => ({ IDefaultFileBrowser: {} }));
 vi.mock('@jupyterlab/launcher', () => ({ ILauncher: {} }));
@@ -62,6 +72,14 @@ const WORDS: Record<string, string> = {
 const commands = new CommandRegistry();
 const palette = new CommandPalette({ commands });
 const launcher = { add: vi.fn() };
+/** As Notebook 7 has it: one widget in the main area, and a panel at each side. */
+const shell = {
+  add: vi.fn<(widget: Widget, area: string) => void>(),
+  activateById: vi.fn(),
+  expandLeft: vi.fn(),
+  expandRight: vi.fn(),
+  currentWidget: null,
+};
 const contextMenu = { addItem: vi.fn(), menu: { isAttached: false } };
 
 beforeAll(async () => {
@@ -69,7 +87,7 @@ beforeAll(async () => {
     commands,
     contextMenu,
     docRegistry: { addWidgetExtension: vi.fn() },
-    shell: { add: vi.fn(), activateById: vi.fn(), currentWidget: null },
+    shell,
     serviceManager: {
       contents: { addDrive: vi.fn(), localPath: (path: string) => path },
       serverSettings: { baseUrl: 'http://localhost/', wsUrl: 'ws://localhost/', WebSocket: class {} },
@@ -115,4 +133,14 @@ it('says of each command what its arguments are', async () => {
   const own = commands.listCommands().filter(id => id.startsWith('imgcls-lab:'));
   expect(own.length).toBeGreaterThan(20);
   for (const id of own) expect((await commands.describedBy(id)).args, id).toMatchObject({ type: 'object' });
+});
+
+it('stands in the side panels of a host whose main area has one widget', async () => {
+  const places = () => shell.add.mock.calls.map(([widget, area]) => `${widget.id.split('-lab-')[1]} ${area}`);
+  expect(places()).toEqual(['sidebar left']);
+  await commands.execute('imgcls-lab:show-panel');
+  expect(shell.expandLeft).toHaveBeenCalledWith('imgcls-lab-sidebar');
+  await commands.execute('imgcls-lab:open-run', { id: 'r1' });
+  expect(places()).toEqual(['sidebar left', 'run-r1 right']);
+  expect(shell.expandRight).toHaveBeenCalledWith('imgcls-lab-run-r1');
 });

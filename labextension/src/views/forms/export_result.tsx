@@ -56,7 +56,7 @@ export function ExportResult({ run }: { run: RunDetail }) {
         “{task.title}” was written to <code className="imgcls-mono imgcls-written">{task.out}</code>.{' '}
         {checkedText(run.latest)}
       </p>
-      <pre className="imgcls-mono" tabIndex={0} aria-label="How it is loaded">
+      <pre className="imgcls-mono" tabIndex={0} role="region" aria-label="How it is loaded">
         {lines}
       </pre>
       <div className="imgcls-buttons">
