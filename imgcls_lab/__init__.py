@@ -19,11 +19,14 @@ _HOMES = {
     "audit": "imgcls_lab.api",
     "audit_events": "imgcls_lab.api",
     "compare": "imgcls_lab.api",
+    "configs": "imgcls_lab.api",
     "dataset": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
     "launch_notebook": "imgcls_lab.api",
     "train": "imgcls_lab.api",
     "project": "imgcls_lab.api",
+    "export_project": "imgcls_lab.api",
+    "import_project": "imgcls_lab.api",
     "run": "imgcls_lab.api",
     "runs": "imgcls_lab.api",
     "find_lr": "imgcls_lab.api",
@@ -36,9 +39,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "compare", "dataset", "demo",
-    "find_batch_size", "find_lr", "form", "launch", "launch_notebook", "project", "run", "runs", "storage",
-    "sweep",    "tensorboard", "train",
+    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "compare", "configs", "dataset",
+    "demo", "export_project", "find_batch_size", "find_lr", "form", "import_project", "launch",
+    "launch_notebook", "project", "run", "runs", "storage", "sweep", "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -49,10 +52,13 @@ if TYPE_CHECKING:
         audit,
         audit_events,
         compare,
+        configs,
         dataset,
+        export_project,
         find_batch_size,
         find_lr,
         form,
+        import_project,
         launch,
         launch_notebook,
         project,

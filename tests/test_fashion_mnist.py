@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgcls_lab import fashion_mnist
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.resolving import resolve
 from imgcls_lab.cli import main
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import DataError

@@ -10,9 +10,10 @@ from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.home_storage import storage
 from imgcls_lab.api.notebooks import launch_notebook
-from imgcls_lab.api.projects import project
+from imgcls_lab.api.projects import export_project, import_project, project
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import Runs, launch, run, runs
+from imgcls_lab.api.saved_configs import SavedConfig, configs
 from imgcls_lab.api.sweeps import Sweep, sweep
 from imgcls_lab.api.tensorboards import tensorboard
 from imgcls_lab.api.training import train
@@ -23,14 +24,18 @@ __all__ = [
     "Dataset",
     "Run",
     "Runs",
+    "SavedConfig",
     "Sweep",
     "audit",
     "audit_events",
     "compare",
+    "configs",
     "dataset",
+    "export_project",
     "find_batch_size",
     "find_lr",
     "form",
+    "import_project",
     "launch",
     "launch_notebook",
     "project",

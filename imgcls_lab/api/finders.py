@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.resolving import resolve
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.data_revision import Overlay
 from imgcls_lab.errors import StoreError

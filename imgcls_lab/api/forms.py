@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import resolve_and_inspect
+from imgcls_lab.api.resolving import resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import launch
 from imgcls_lab.config import TrainConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import print_notes
+from imgcls_lab.api.resolving import print_notes
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields, ids_of
 from imgcls_lab.api.validation import request

@@ -1,12 +1,20 @@
-"""The members of a project: `lab.project`. Called by users and by the command line."""
+"""The members of a project, and projects as files: `lab.project`, `lab.export_project`, `lab.import_project`.
+
+Called by users and by the command line.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
+from typing import cast, get_args
 
 from imgcls_lab.api import context
-from imgcls_lab.api.validation import request
-from imgcls_lab.schemas import MemberRequest, ProjectView
+from imgcls_lab.api.validation import one_of, request
+from imgcls_lab.project_archive import Progress
+from imgcls_lab.schemas import MemberRequest, ProjectExport, ProjectImport, ProjectView
+from imgcls_lab.store.project_exports import Kept
 
 
 def project(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> ProjectView:
@@ -22,3 +30,32 @@ def project(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -
     for user in remove:
         found = projects.remove_member(found.id, user)
     return found
+
+
+def export_project(
+    name: str, path: str | os.PathLike[str], *, checkpoints: Kept = "best", progress: Progress | None = None
+) -> ProjectExport:
+    """Write a project into one new file: its runs' folders, its configs with their versions, your views of it.
+
+    checkpoints: all, best (one a run) or none. progress: gets the bytes that are written, and all. Runs that have not
+    ended are left out and named. Raises NotFoundError, ConflictError for a file that is there, DiskFullError.
+    """
+    store = context.store()
+    kept = cast(Kept, one_of("checkpoints", checkpoints, get_args(Kept)))
+    return store.project_exports.write(store.projects.find(name).id, Path(path), checkpoints=kept, progress=progress)
+
+
+def import_project(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    into: str | None = None,
+    progress: Progress | None = None,
+) -> ProjectImport:
+    """Import a project from a file that `export_project` wrote, whole or not at all.
+
+    name: of the new project, by default its own, or one like it that is free; into: a project that is there instead.
+    Runs that are here already are skipped and named. The runs are view only: nothing of them is executed until you
+    claim them. Raises InputError for a file that is damaged or could do harm, DiskFullError.
+    """
+    return context.store().project_imports.read(Path(path), name=name, into=into, progress=progress)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.api import context, inference
-from imgcls_lab.api.configs import print_notes
 from imgcls_lab.api.evaluations import RunEvaluations
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.predicted import Predictions
 from imgcls_lab.api.progress import line, progress_line
+from imgcls_lab.api.resolving import print_notes
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_source import StoreRunSource
 from imgcls_lab.api.validation import project_id, request

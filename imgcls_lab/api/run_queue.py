@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from imgcls_lab import image_size, run_layout, run_query
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.inference import Model
+from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import project_id, request

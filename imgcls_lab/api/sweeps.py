@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import print_notes, resolve_and_inspect
+from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields
 from imgcls_lab.batch import notebook_source as notebooks

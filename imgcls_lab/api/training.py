@@ -22,8 +22,8 @@ from typing import Any, Protocol
 
 from imgcls_lab import image_size, run_layout, run_paths, signing
 from imgcls_lab.api import context, notebook_run
-from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
+from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.config import TrainConfig

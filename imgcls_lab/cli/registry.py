@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from imgcls_lab.cli import models, revisions
+from imgcls_lab.cli import config_versions, models, project_archives, revisions
 from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, print_table, read_config, say
 from imgcls_lab.plurals import counted
 
@@ -406,8 +406,10 @@ def add_to(app: typer.Typer) -> None:
         part = _registry_app(registry)
         if registry.name == "configs":
             part.command("fields")(config_fields)
+            config_versions.add_to(part)
         if registry.name == "projects":
             part.command()(members)
+            project_archives.add_to(part)
         if registry.name == "models":
             models.add_to(part)
         if registry.name == "datasets":

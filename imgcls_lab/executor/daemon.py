@@ -110,6 +110,10 @@ class Daemon:
                 log.error("The executor cannot start: another host has this home's executor for %s.", self.host)
                 return 1
             self._register(own)
+            try:
+                store.project_imports.undo_unfinished()
+            except (OSError, ImgclsError) as error:
+                log.warning("An import that was cut off could not be undone yet: %s", error)
             run_secrets.take_back_others(self.settings, {run.id for run, _ in own.live_runs()})
             identity = json.loads(ProcessIdentity.current().to_json())
             about = {"id": self.id, "version": __version__, "backend": self.settings.backend}

@@ -24,8 +24,10 @@ from imgcls_lab.schemas.executor import AlertIds, AlertView, DevicesReply, LoadR
 from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo, SweepCheck
 from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
+from imgcls_lab.schemas.projects import ProjectDeleteRequest, ProjectDeletion, ProjectDetail
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
+    ConfigVersionView,
     ConfigView,
     DatasetEdit,
     DatasetView,
@@ -89,9 +91,13 @@ class WireTypes(Wire):
     freed: FreedSpace
     project: ProjectView
     project_edit: ProjectEdit
+    project_detail: ProjectDetail
+    project_delete: ProjectDeleteRequest
+    project_deletion: ProjectDeletion
     member: MemberRequest
     config: ConfigView
     config_edit: ConfigEdit
+    config_version: ConfigVersionView
     dataset: DatasetView
     dataset_edit: DatasetEdit
     model: ModelView

@@ -32,6 +32,7 @@ MAX_CURVE = 30  # points of the small curve of a run in a list
 SHOWN_TAGS = 500  # of all that runs have, the most used
 MAX_QUERY = 1000  # characters of a query
 MAX_VIEWS = 100  # that a user saves
+MAX_VERSIONS = 200  # of a saved config
 MAX_IDS = 10_000  # of the runs of a list
 MAX_CHANGED = 1000  # runs that one request changes
 MAX_JSON_VALUES = 50_000  # of a whole request

@@ -47,7 +47,19 @@ class ConfigView(Wire):
     description: str
     created_at: float
     updated_at: float
+    version: int  # the number of its newest version, whose config this is
     may_change: bool
+
+
+class ConfigVersionView(Wire):
+    """A saved config as it was saved once. changed: fields that differ from the version before."""
+
+    config_id: int
+    number: int
+    author: str
+    created_at: float
+    config: dict[str, Any]
+    changed: list[str]
 
 
 class ConfigEdit(Wire):

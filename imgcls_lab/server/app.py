@@ -15,6 +15,7 @@ from imgcls_lab.heap import share_heap_among_threads
 from imgcls_lab.server import (
     batch,
     config_form,
+    configs,
     datasets,
     devices,
     evaluations,
@@ -22,6 +23,7 @@ from imgcls_lab.server import (
     folder_browser,
     inference,
     info,
+    projects,
     registry,
     revisions,
     run_contents,
@@ -66,7 +68,8 @@ class ImgclsLab(ExtensionApp):
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (
-            runs, run_contents, views, evaluations, batch, registry, datasets, revisions, devices, storage,
+            runs, run_contents, views, evaluations, batch, registry, projects, configs, datasets, revisions, devices,
+            storage,
             events, info, folder_browser,
         ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))

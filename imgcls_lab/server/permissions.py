@@ -100,8 +100,13 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/datasets/ID/detail": {"GET": _READS},
     "api/datasets/ID/images": {"GET": _READS},
     "api/datasets/ID/map": {"GET": _READS},
+    "api/projects/ID/detail": {"GET": _READS},
+    "api/projects/ID/delete": {"POST": _WRITES},
     "api/projects/ID/members": {"POST": _WRITES},
     "api/projects/ID/members/ID": {"DELETE": _WRITES},
+    "api/configs/ID/versions": {"GET": _READS},
+    "api/configs/ID/versions/ID/restore": {"POST": _WRITES},
+    "api/configs/ID/difference": {"GET": _READS},
     "api/configs/schema": {"GET": _READS},
     "api/configs/check": {"POST": _WRITES},
     "api/configs/trial": {"POST": _WRITES},  # a config that names plugins is refused

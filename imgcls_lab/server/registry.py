@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import NotFoundError
 from imgcls_lab.schemas import (
     CheckpointModel,
     ConfigEdit,
     DatasetEdit,
     DatasetView,
     ExportRequest,
-    MemberRequest,
     ModelEdit,
     ModelView,
     RunView,
@@ -102,26 +100,6 @@ class EntryHandler(RegistryHandler):
     async def delete(self, text: str) -> None:
         number = self.number(text)
         await self.answer(lambda store: self.registry.collection(store).delete(number))
-
-
-class MembersHandler(ApiHandler):
-    """Add a member to a project; the answer is the project."""
-
-    @permitted
-    async def post(self, text: str) -> None:
-        number, request = number_of(text, Projects.noun), self.body(MemberRequest)
-        await self.answer(lambda store: store.projects.add_member(number, request.user))
-
-
-class MemberHandler(ApiHandler):
-    """Remove a member from a project; the answer is the project."""
-
-    @permitted
-    async def delete(self, text: str, user: str) -> None:
-        number = number_of(text, Projects.noun)
-        if "\0" in user:  # which no database takes
-            raise NotFoundError("There is no member of that name.")
-        await self.answer(lambda store: store.projects.remove_member(number, user))
 
 
 class CachedModelsHandler(ApiHandler):
@@ -224,6 +202,4 @@ def routes(backend: Backend) -> list[Route]:
         found.append(route(f"api/{name}", CollectionHandler, backend=backend, registry=registry))
         found.append(route(f"api/{name}/ID", EntryHandler, backend=backend, registry=registry))
     found.append(route("api/datasets/ID/rescan", RescanHandler, backend=backend))
-    found.append(route("api/projects/ID/members", MembersHandler, backend=backend))
-    found.append(route("api/projects/ID/members/ID", MemberHandler, backend=backend))
     return found

@@ -29,6 +29,9 @@ from imgcls_lab.store.folder_rows import FolderWriter
 from imgcls_lab.store.like_runs import LikeRunReader
 from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.models import Models
+from imgcls_lab.store.project_exports import ProjectExports
+from imgcls_lab.store.project_imports import ProjectImports
+from imgcls_lab.store.project_pages import ProjectPages
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Projects
 from imgcls_lab.store.revisions import Revisions
@@ -58,6 +61,9 @@ class Store:
         self.exports = Exports(database, settings, self.runs, self.models)
         self.like_runs = LikeRunReader(database, settings, self.runs)
         self.audits = Audits(database, settings, self.runs)
+        self.project_pages = ProjectPages(database, settings, self.projects, self.configs)
+        self.project_exports = ProjectExports(database, settings)
+        self.project_imports = ProjectImports(database, settings)
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)
         self.metrics = MetricReader(database)
         self.evaluations = Evaluations(database, settings)

@@ -96,6 +96,9 @@ class Collection(ABC, Generic[Row, Edit, View]):
             raise NotFoundError(f"There is no {self.noun} {entry_id}.")
         return row
 
+    def _saved(self, session: Session, row: Row) -> None:
+        """Called when an entry was saved and has its id, before the transaction ends. Raises as `_apply` does."""
+
     def _check_rights(self, session: Session, action: str, row: Row) -> None:
         rights.check(session, action, row)
 
@@ -122,6 +125,7 @@ class Collection(ABC, Generic[Row, Edit, View]):
                 self._apply(session, row, edit)
                 session.add(row)
                 session.flush()
+                self._saved(session, row)
                 changed = audit.changes(before, row.model_dump(include={*self.edit_type.model_fields}))
                 if entry_id is None:
                     audit.record(session, "added", row)

@@ -7,7 +7,6 @@ write counts as not known.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
-from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.events import RunKind
@@ -25,6 +23,7 @@ from imgcls_lab.schemas.batches import Scalar
 from imgcls_lab.schemas.limits import MAX_COMPARED
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import homes, queries
+from imgcls_lab.store.compared_settings import LONGEST, default_settings, scalar, settings_beside, settings_differ
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Artifact, Dataset, Run
@@ -32,7 +31,6 @@ from imgcls_lab.store.tables import Artifact, Dataset, Run
 MAX_PACKAGES = 100  # that are listed where runs differ in more
 NOT_INSTALLED = "not installed"
 FIRST_PACKAGES = ("imgcls-lab", "torch", "torchvision", "transformers", "timm", "numpy", "pillow")
-LONGEST = 300  # characters of a value
 _TOLD_ELSEWHERE = {"root", "data_revision", "plugins"}  # by the parts data and code
 
 
@@ -83,7 +81,7 @@ def _fields(compared: Sequence[Compared]) -> dict[str, Any]:
     settings_of, packages = [_settings(each) for each in compared], _packages(compared)
     config, hardware = _config(settings_of), _hardware(compared)
     data, code = _data(compared), _code(compared)
-    unlike = [field for field in config if _settings_differ(field, settings_of)]
+    unlike = [field for field in config if settings_differ(field, settings_of)]
     others = [field for part in (data, packages[:MAX_PACKAGES], code, hardware) for field in part if differ(field)]
     agreed = [field for field in (*config, *data, *hardware) if field not in unlike and field not in others]
     return {
@@ -115,58 +113,18 @@ def differ(field: ComparedField) -> bool:
     return len({(isinstance(value, bool), value) for value in field.values if value is not None}) > 1
 
 
-def scalar(value: object) -> Scalar:
-    """A value as it is shown: lists and mappings as text, none longer than a few lines."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, list | tuple):
-        value = ", ".join(str(item) for item in value)
-    elif isinstance(value, Mapping):
-        value = json.dumps(value)
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
 # ── the parts ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _settings(each: Compared) -> Mapping[str, Any]:
     """What a run was asked to do: the config of a training, each field of it; the parameters of a notebook."""
     if each.run.kind == RunKind.TRAIN.value:
-        defaults = {
-            name: field.get_default() for name, field in TrainConfig.model_fields.items() if not field.is_required()
-        }
-        return {**defaults, **upgraded(each.run.config or {})}
+        return {**default_settings(), **upgraded(each.run.config or {})}
     found = (each.run.payload or {}).get("parameters")
     return found if isinstance(found, Mapping) else {}
 
 
-def _settings_differ(field: ComparedField, settings_of: Sequence[Mapping[str, Any]]) -> bool:
-    """An empty setting is another value than any; a run that has no such setting differs from none."""
-    values = [scalar(values[field.name]) for values in settings_of if field.name in values]
-    return len({(isinstance(value, bool), value) for value in values}) > 1
-
-
 def _config(settings_of: Sequence[Mapping[str, Any]]) -> list[ComparedField]:
-    """The settings that at least one of the runs has, in the order of the form; parameters of notebooks behind them."""
-    own = TrainConfig.model_fields
-    names = [name for name in own if any(name in values for values in settings_of)]
-    foreign = sorted({str(name) for values in settings_of for name in values if name not in own})
-    fields = []
-    for name in [*names, *foreign]:
-        if name in _TOLD_ELSEWHERE:
-            continue
-        known = own.get(name)
-        extra = known.json_schema_extra if known is not None and isinstance(known.json_schema_extra, dict) else {}
-        unit = extra.get("unit")
-        fields.append(
-            ComparedField(
-                part="config",
-                name=name,
-                title=(known.title if known is not None else None) or name,
-                unit=unit if isinstance(unit, str) else None,
-                values=[scalar(values.get(name)) for values in settings_of],
-            )
-        )
-    return fields
+    """As `settings_beside`, but for what other parts tell."""
+    return [field for field in settings_beside(settings_of) if field.name not in _TOLD_ELSEWHERE]
 
 
 def _data(compared: Sequence[Compared]) -> list[ComparedField]:

@@ -29,6 +29,7 @@ from imgcls_lab.store.tables import (
     Alert,
     Attempt,
     Config,
+    ConfigVersion,
     Counter,
     Dataset,
     DeletedRun,
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 REGISTRY = "registry.json"
 MEMBERS = "members"  # of a project: names of users
+VERSIONS = "versions"  # of a config: rows without its id
 REGISTRIES: dict[str, Any] = {"projects": Project, "configs": Config, "datasets": Dataset, "models": Model}
 # Keys of run.json that name a column as it is, and those that name what it requests of a host.
 _SAME_NAME = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
@@ -186,9 +188,15 @@ def read_registry(settings: Settings) -> dict[str, list[Row]]:
 
 
 def _entry(table: Any, row: Row) -> Row:
-    """The columns of an entry, and the members of a project."""
+    """The columns of an entry, the members of a project, and the versions of a config."""
     members = row.get(MEMBERS) if table is Project else None
-    return _known(table, row) | ({MEMBERS: [str(user) for user in members]} if isinstance(members, list) else {})
+    versions = row.get(VERSIONS) if table is Config else None
+    found = _known(table, row)
+    if isinstance(members, list):
+        found[MEMBERS] = [str(user) for user in members]
+    if isinstance(versions, list):
+        found[VERSIONS] = [_known(ConfigVersion, version) for version in versions if isinstance(version, dict)]
+    return found
 
 
 def damaged_parts(settings: Settings) -> list[str]:
@@ -219,6 +227,10 @@ def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str
             for row in present:
                 mine = col(ProjectMember.project_id) == row["id"]
                 row[MEMBERS] = [member["user"] for member in rows(session, ProjectMember, mine)]
+        if table is Config:
+            for row in present:
+                versions = rows(session, ConfigVersion, col(ConfigVersion.config_id) == row["id"])
+                row[VERSIONS] = [{key: version[key] for key in version if key != "config_id"} for version in versions]
         there = {_key(row) for row in present}
         gone = {(entry, made) for of, entry, made in deleted if of == name}
         merged[name] = [row for row in kept.get(name, ()) if _key(row) not in there | gone] + present

@@ -27,6 +27,7 @@ from imgcls_lab.store.folder_rows import (
     MEMBERS,
     REGISTRIES,
     REGISTRY,
+    VERSIONS,
     Deleted,
     Record,
     Row,
@@ -40,7 +41,7 @@ from imgcls_lab.store.folder_rows import (
 from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_files import remove_folder
 from imgcls_lab.store.run_restore import RegistryIds, index_again, restore_alert, restore_run
-from imgcls_lab.store.tables import Dataset, DeletedRun, Model, ProjectMember, Run
+from imgcls_lab.store.tables import ConfigVersion, Dataset, DeletedRun, Model, ProjectMember, Run
 
 Progress = Callable[[int, int], None]  # folders that are done, and all
 
@@ -176,18 +177,24 @@ def _by_folder_alone(database: Database, settings: Settings, run_id: str, report
     folder = settings.run_dir(run_id)
     try:
         run_folders.read_config(folder, read_info(folder))
-        with database.write() as session:  # it was put back, so it is wanted
-            session.execute(delete(DeletedRun).where(col(DeletedRun.id) == run_id))
-        run_folders.adopt(database, settings, run_id)
-        owner = run_folders.read_owner(folder) if signing.is_own(settings.home_path, folder) else None
-        alive = owner is not None and owner.status() != "dead"
-        for _ in range(10_000):
-            ended = run_folders.follow(database, settings, run_id, tell=False)
-            if ended or (alive and _is_last(database, folder, run_id)):
-                break
+        index_folder(database, settings, run_id)
         report.runs += 1
     except DAMAGE as error:
         report.problems.append(f"{folder} could not be indexed: {_reason(error, RUN_INFO)}")
+
+
+def index_folder(database: Database, settings: Settings, run_id: str) -> None:
+    """Add the run of a folder that no database has known: what it came to is judged by its files. Raises as `adopt`."""
+    folder = settings.run_dir(run_id)
+    with database.write() as session:  # it was put back, so it is wanted
+        session.execute(delete(DeletedRun).where(col(DeletedRun.id) == run_id))
+    run_folders.adopt(database, settings, run_id)
+    owner = run_folders.read_owner(folder) if signing.is_own(settings.home_path, folder) else None
+    alive = owner is not None and owner.status() != "dead"
+    for _ in range(10_000):
+        ended = run_folders.follow(database, settings, run_id, tell=False)
+        if ended or (alive and _is_last(database, folder, run_id)):
+            break
 
 
 def _is_last(database: Database, folder: Path, run_id: str) -> bool:
@@ -215,7 +222,7 @@ def _restore_registries(session: Session, registry: dict[str, list[Row]], report
 
 
 def _restore_entry(session: Session, name: str, plain: Table, row: Row, ids: RegistryIds) -> None:
-    members = row.pop(MEMBERS, [])
+    members, versions = row.pop(MEMBERS, []), row.pop(VERSIONS, [])
     if "owner" not in row:  # of before revision 0007, which gave the entries of a SQLite file to its user
         mine = session.get_bind().dialect.name == "sqlite" and (name, row["name"]) != ("projects", DEFAULT_PROJECT)
         row["owner"] = audit.actor_of(session).user if mine else ""
@@ -228,6 +235,10 @@ def _restore_entry(session: Session, name: str, plain: Table, row: Row, ids: Reg
         ids[name][row["id"]] = made = session.execute(insert(plain).values(values).returning(plain.c.id)).scalar_one()
         for user in members:
             session.add(ProjectMember(project_id=made, user=user))
+        if name == "configs":
+            only = {"number": 1, "author": row["owner"], "created_at": row["updated_at"], "config": row["config"]}
+            for version in versions or [only]:
+                session.add(ConfigVersion(**{**version, "config_id": made}))
         session.flush()
     else:
         ids[name][row["id"]] = found["id"]

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -16,7 +17,9 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.schemas import (
+    ComparedField,
     ConfigEdit,
+    ConfigVersionView,
     ConfigView,
     DatasetEdit,
     DatasetView,
@@ -24,7 +27,7 @@ from imgcls_lab.schemas import (
     ProjectView,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, revision_files, rights, run_counts
+from imgcls_lab.store import audit, config_versions, revision_files, rights, run_counts
 from imgcls_lab.store.collection import Collection
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Config, Dataset, Project, ProjectMember, Run
@@ -123,9 +126,14 @@ class Projects(Collection[Project, ProjectEdit, ProjectView]):
         else:
             rights.check(session, action, row)
 
-    def _check_deletable(self, session: Session, row: Project) -> None:
+    def check_removable(self, session: Session, row: Project) -> None:
+        """Raises ForbiddenError unless it is the acting user's own, ConflictError for the default project."""
+        self._check_rights(session, "deleted", row)
         if row.name == DEFAULT_PROJECT:
             raise ConflictError(f"The project “{DEFAULT_PROJECT}” stays: runs that name no project go there.")
+
+    def _check_deletable(self, session: Session, row: Project) -> None:
+        self.check_removable(session, row)
         users = self._users(session, row)
         if users:
             raise ConflictError(
@@ -135,7 +143,7 @@ class Projects(Collection[Project, ProjectEdit, ProjectView]):
 
 
 class Configs(Collection[Config, ConfigEdit, ConfigView]):
-    """Saved configs. A run holds its own copy, so nothing refers to them."""
+    """Saved configs, in versions. A run holds its own copy, so nothing refers to them."""
 
     table = Config
     edit_type = ConfigEdit
@@ -143,13 +151,51 @@ class Configs(Collection[Config, ConfigEdit, ConfigView]):
 
     def _views(self, session: Session, rows: Sequence[Config]) -> list[ConfigView]:
         names = dict(session.exec(select(Project.id, Project.name)).all())
-        mine = rights.rights_of(session)
+        mine, versions = rights.rights_of(session), config_versions.newest_numbers(session)
         return [
             ConfigView(
-                project=names[row.project_id], may_change=mine.may_change(row.owner, row.project_id), **row.model_dump()
+                project=names[row.project_id],
+                version=versions.get(row.id or 0, 0),
+                may_change=mine.may_change(row.owner, row.project_id),
+                **row.model_dump(),
             )
             for row in rows
         ]
+
+    def versions(self, config_id: int) -> Sequence[ConfigVersionView]:
+        """All versions of a config, the newest first. Raises NotFoundError."""
+        with self._database.read() as session:
+            return config_versions.views(session, self._row(session, config_id))
+
+    def difference(self, config_id: int, number: int | None = None, against: int | None = None) -> list[ComparedField]:
+        """The settings of a version that differ from another one's, with both values, its own last.
+
+        number None: the newest; against None: the defaults. Raises NotFoundError.
+        """
+        with self._database.read() as session:
+            row = self._row(session, config_id)
+            before = {} if against is None else config_versions.config_of(session, row, against)
+            return config_versions.difference(before, config_versions.config_of(session, row, number))
+
+    def config_of(self, config_id: int, number: int | None = None) -> dict[str, Any]:
+        """The config of a version, by default of the newest. Raises NotFoundError."""
+        with self._database.read() as session:
+            return config_versions.config_of(session, self._row(session, config_id), number)
+
+    def restore(self, config_id: int, number: int) -> ConfigView:
+        """Make an older version the newest, as a version of its own. Raises NotFoundError, ForbiddenError, ConfigError.
+
+        Those in between stay.
+        """
+        with self._database.read() as session:
+            row = self._row(session, config_id)
+            rights.check(session, "edited", row)
+            config = config_versions.config_of(session, row, number)
+            edit = ConfigEdit(name=row.name, description=row.description, config=config)
+        return self.edit(config_id, edit)
+
+    def _saved(self, session: Session, row: Config) -> None:
+        config_versions.note(session, row)
 
     def _apply(self, session: Session, row: Config, edit: ConfigEdit) -> None:
         """Raises ConfigError where the config could not be launched as it is."""

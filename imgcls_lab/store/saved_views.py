@@ -45,7 +45,7 @@ class SavedViews:
 
     def save(self, edit: SavedViewEdit, view_id: int | None = None) -> SavedViewView:
         """Add a view, or change one. Raises NotFoundError, ConflictError for a name that another has, InputError."""
-        _check(edit)
+        check(edit)
         try:
             with self._database.write() as session:
                 row = _row(session, view_id) if view_id is not None else _new(session)
@@ -64,19 +64,24 @@ class SavedViews:
             session.delete(_row(session, view_id))
 
 
-def _check(edit: SavedViewEdit) -> None:
-    """Raises InputError for a view that no list can show."""
-    run_query.parse(edit.view.where)
-    run_columns.checked(edit.view.columns)
-    queries.sort_column(edit.view.sort)
-
-
 def _mine(session: Session) -> Any:
     """The user's own. All of a SQLite file are: its user may be called otherwise today, as under a hub."""
     wanted = select(SavedView)
     if session.get_bind().dialect.name == "sqlite":
         return wanted
     return wanted.where(SavedView.owner == audit.actor_of(session).user)
+
+
+def mine(session: Session) -> list[SavedView]:
+    """The rows of the acting user."""
+    return [*session.exec(_mine(session).order_by(col(SavedView.position), col(SavedView.id)))]
+
+
+def check(edit: SavedViewEdit) -> None:
+    """Raises InputError for a view that no list can show."""
+    run_query.parse(edit.view.where)
+    run_columns.checked(edit.view.columns)
+    queries.sort_column(edit.view.sort)
 
 
 def _row(session: Session, view_id: int) -> SavedView:

@@ -50,6 +50,18 @@ class Config(Table, table=True):
     updated_at: float
 
 
+class ConfigVersion(Table, table=True):
+    """A config as it was saved once. The row of the config holds what its newest version holds."""
+
+    __tablename__ = "config_versions"
+
+    config_id: int = Field(sa_column=Column(ForeignKey("configs.id", ondelete="CASCADE"), primary_key=True))
+    number: int = Field(primary_key=True)
+    author: str = ""
+    created_at: float
+    config: dict[str, Any] = json_column()
+
+
 class Dataset(Table, table=True):
     """A folder of images, and what its last inspection found."""
 

@@ -96,6 +96,11 @@ def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
                 row["user"] = ""
             if name == "deleted_runs":
                 row["folder_left"] = False
+    found["config_versions"] = [
+        {"config_id": row["id"], "number": 1, "author": row["owner"], "created_at": row["updated_at"]}
+        | {"config": row["config"]}
+        for row in found["configs"]
+    ]
     return found
 
 

@@ -103,6 +103,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
         (Projects, "add_member"): lambda: store.projects.add_member(of.project.id, "bob"),
         (Projects, "remove_member"): lambda: store.projects.remove_member(of.project.id, "carl"),
         (Configs, "add"): lambda: store.configs.add(ConfigEdit(name="in", config=CONFIG, project_id=of.project.id)),
+        (Configs, "restore"): lambda: store.configs.restore(of.config.id, 1),
         (Users, "edit"): lambda: store.users.edit("bob", UserEdit(admin=True)),
     }
     edits: list[tuple[type, Any, Any, Any]] = [
@@ -135,7 +136,10 @@ READS = {
         "view_only",
         "claim_view",
     },
-    Collection: {"list", "get", "named", "find", "root_of", "cached", "of_checkpoint"},
+    Collection: {
+        *("list", "get", "named", "find", "root_of", "cached", "of_checkpoint"),
+        *("versions", "difference", "config_of", "check_removable"),
+    },
     Executors: {"status", "unattended_places", "usable_devices", "holder_parents", "mark_silent"},
     Events: {"list"},
     MetricReader: {"series", "points_since"},

@@ -15,6 +15,8 @@ export const Commands = {
   newRun: 'imgcls-lab:new-run',
   trainFolder: 'imgcls-lab:train-on-folder',
   run: 'imgcls-lab:open-run',
+  config: 'imgcls-lab:open-config',
+  project: 'imgcls-lab:open-project',
   dataset: 'imgcls-lab:open-dataset',
   runs: 'imgcls-lab:open-runs',
   compare: 'imgcls-lab:compare-runs',
@@ -32,6 +34,8 @@ const RUNS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run ha
 const VIEWS: Place['view'][] = [
   'new-run',
   'run',
+  'config',
+  'project',
   'dataset',
   'runs',
   'run-notebook',
@@ -45,7 +49,7 @@ const VIEWS: Place['view'][] = [
 export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
   switch (place.view) {
     case 'new-run': {
-      const { from, dataset, revision, config, folder, project } = place;
+      const { from, dataset, revision, config, version, folder, project } = place;
       return [
         Commands.newRun,
         {
@@ -54,10 +58,15 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
           ...(revision != null && { revision }),
           ...(config != null && { config }),
           ...(folder != null && { folder }),
+          ...(version != null && { version }),
           ...(project != null && { project }),
         },
       ];
     }
+    case 'config':
+      return [Commands.config, { id: place.id }];
+    case 'project':
+      return [Commands.project, { id: place.id }];
     case 'dataset':
       return [Commands.dataset, { id: place.id, ...(place.tab && { tab: place.tab }) }];
     case 'run':
@@ -150,6 +159,20 @@ const placeCommands = (trans: TranslationBundle, { open, reveal }: CommandTarget
     },
     describedBy: args({ view: { type: 'string', enum: VIEWS } }, ['view']),
   },
+  [Commands.config]: {
+    label: trans.__('Open Config'),
+    isVisible: () => false,
+    icon: labIcon,
+    execute: options => open({ view: 'config', id: Number(options.id) }),
+    describedBy: args({ id: { type: 'integer', description: 'Id of the saved config.' } }, ['id']),
+  },
+  [Commands.project]: {
+    label: trans.__('Open Project'),
+    isVisible: () => false,
+    icon: labIcon,
+    execute: options => open({ view: 'project', id: Number(options.id) }),
+    describedBy: args({ id: { type: 'integer', description: 'Id of the project.' } }, ['id']),
+  },
   [Commands.dataset]: {
     label: trans.__('Open Data Set'),
     isVisible: () => false,
@@ -217,14 +240,24 @@ const formCommands = (
         number(options.dataset),
         number(options.revision),
       ];
-      const [config, project] = [number(options.config), number(options.project)];
-      open({ view: 'new-run', from, dataset, revision, config, folder: text(options.folder), project });
+      const [config, version, project] = [options.config, options.version, options.project].map(number);
+      open({
+        view: 'new-run',
+        from,
+        dataset,
+        revision,
+        config,
+        version,
+        folder: text(options.folder),
+        project,
+      });
     },
     describedBy: args({
       from: { type: 'string', description: 'Id of a run whose config the form starts with.' },
       dataset: { type: 'integer', description: 'Id of a data set that the form starts with.' },
       revision: { type: 'integer', description: 'Number of a revision of that data set.' },
       config: { type: 'integer', description: 'Id of a saved config that the form starts with.' },
+      version: { type: 'integer', description: 'Number of a version of that config; by default the newest.' },
       folder: { type: 'string', description: 'Path of a folder of images in the file browser.' },
       project: { type: 'integer', description: 'Id of the project that the run goes into.' },
       isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },

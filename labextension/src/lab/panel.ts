@@ -25,6 +25,8 @@ import { sidebar, tensorBoardAddress, type Context } from './widgets';
 const titlesIn = (trans: TranslationBundle): Context['titles'] => ({
   'new-run': trans.__('New run'),
   run: trans.__('Run'),
+  config: trans.__('Config'),
+  project: trans.__('Project'),
   dataset: trans.__('Data set'),
   runs: trans.__('Runs'),
   compare: trans.__('Compare'),

@@ -100,6 +100,16 @@ function queryCall(kind: Query, params: unknown): Call {
       return get('notebooks', params as Params['notebook']);
     case 'sweep':
       return get(`sweeps/${part((params as Params['sweep']).id)}`);
+    case 'configVersions':
+      return get(`configs/${(params as Params['configVersions']).id}/versions`);
+    case 'project':
+      return get(`projects/${(params as Params['project']).id}/detail`);
+    case 'projectDeletion':
+      return {
+        verb: 'POST',
+        path: `projects/${(params as Params['project']).id}/delete`,
+        body: { dry_run: true },
+      };
     case 'dataset': {
       const { id, ...rest } = params as Params['dataset'];
       return get(`datasets/${id}/detail`, rest);
@@ -213,6 +223,10 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, number } = args as Args['revisions.undo'];
       return { verb: 'POST', path: `datasets/${id}/revisions/${number}/undo` };
     }
+    case 'configs.restore': {
+      const { id, number } = args as Args['configs.restore'];
+      return { verb: 'POST', path: `configs/${id}/versions/${number}/restore` };
+    }
     case 'projects.join': {
       const { id, user } = args as Args['projects.join'];
       return { verb: 'POST', path: `projects/${part(id)}/members`, body: { user } };
@@ -221,6 +235,8 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, user } = args as Args['projects.leave'];
       return { verb: 'DELETE', path: `projects/${part(id)}/members/${part(user)}` };
     }
+    case 'projects.deleteAll':
+      return { verb: 'POST', path: `projects/${(args as Args['projects.deleteAll']).id}/delete` };
     default: {
       const [registry, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
       const { id, edit } = args as { id: string | number; edit?: unknown };

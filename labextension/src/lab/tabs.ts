@@ -19,9 +19,11 @@ function sameTensorBoard(a: TensorBoardPlace, b: TensorBoardPlace): boolean {
 /** Whether two places share a tab. Comparisons may be open several times. */
 function samePlace(a: Place, b: Place): boolean {
   if (a.view === 'run' && b.view === 'run') return a.id === b.id;
+  if (a.view === 'config' && b.view === 'config') return a.id === b.id;
+  if (a.view === 'project' && b.view === 'project') return a.id === b.id;
   if (a.view === 'dataset' && b.view === 'dataset') return a.id === b.id;
   if (a.view === 'new-run' && b.view === 'new-run')
-    return (['from', 'dataset', 'revision', 'config', 'folder', 'project'] as const).every(
+    return (['from', 'dataset', 'revision', 'config', 'version', 'folder', 'project'] as const).every(
       key => a[key] === b[key],
     );
   if (a.view === 'new-sweep' && b.view === 'new-sweep') return a.from === b.from;

@@ -24,6 +24,8 @@ import { NavigationProvider, type Place } from '../views/ui/navigation';
 import { PreferencesProvider, type PreferenceStore } from '../views/ui/preferences';
 import { labIcon, tensorBoardIcon } from './icons';
 
+const ConfigPage = lazyView(() => import('../views/pages/config').then(page => page.ConfigPage));
+const ProjectPage = lazyView(() => import('../views/pages/project').then(page => page.ProjectPage));
 const DatasetPage = lazyView(() => import('../views/pages/dataset').then(page => page.DatasetPage));
 
 /** Where a TensorBoard is served. */
@@ -164,11 +166,16 @@ export class Tab extends ViewWidget {
             dataset={place.dataset}
             revision={place.revision}
             config={place.config}
+            version={place.version}
             folder={place.folder}
             project={place.project}
             onLaunched={this.#close}
           />
         );
+      case 'config':
+        return <ConfigPage id={place.id} onTitle={this.#setTitle} onClose={this.#close} />;
+      case 'project':
+        return <ProjectPage id={place.id} onTitle={this.#setTitle} onClose={this.#close} />;
       case 'dataset':
         return (
           <DatasetPage

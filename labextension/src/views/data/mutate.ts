@@ -6,7 +6,9 @@ export const REGISTRIES = ['datasets', 'models', 'configs', 'projects'] as const
 /** What a command changes, by the first word of its name. */
 const CHANGED: Record<string, readonly Query[]> = {
   ...Object.fromEntries(REGISTRIES.map(name => [name, [name]])),
-  runs: ['runs', 'run', 'runColumns'],
+  projects: ['projects', 'project', 'configs'],
+  configs: ['configs', 'configVersions', 'project'],
+  runs: ['runs', 'run', 'runColumns', 'project'],
   datasets: ['datasets', 'dataset'],
   tensorboards: ['tensorboards'],
   audits: ['audit', 'problems'],

@@ -45,9 +45,13 @@ export interface WireTypes {
   freed: FreedSpace;
   project: Project;
   project_edit: ProjectEdit;
+  project_detail: ProjectDetail;
+  project_delete: ProjectDeleteRequest;
+  project_deletion: ProjectDeletion;
   member: MemberRequest;
   config: Config;
   config_edit: ConfigEdit;
+  config_version: ConfigVersion;
   dataset: Dataset;
   dataset_edit: DatasetEdit;
   model: Model;
@@ -852,10 +856,32 @@ export interface ProjectEdit {
   max_running?: number | null;
 }
 /**
- * A user who becomes a member of a project.
+ * A project with all that its page shows. Archived runs are counted apart and stand in no list of it.
+ *
+ * metric: that most of its runs decide by; best: the best of these, the best first; sweeps: the newest of them;
+ * activity: the last weeks, a value a day, the days without a launch included.
  */
-export interface MemberRequest {
-  user: string;
+export interface ProjectDetail {
+  project: Project;
+  states: {
+    [k: string]: number;
+  };
+  archived: number;
+  size: number;
+  uncounted: number;
+  metric: string | null;
+  best: Run[];
+  activity: DayCount[];
+  configs: Config[];
+  sweeps: Run[];
+  sweep_count: number;
+}
+/**
+ * Runs that were launched on a day. day: 2026-01-31, as the server's clock has it.
+ */
+export interface DayCount {
+  day: string;
+  runs: number;
 }
 export interface Config {
   id: number;
@@ -869,7 +895,33 @@ export interface Config {
   description: string;
   created_at: number;
   updated_at: number;
+  version: number;
   may_change: boolean;
+}
+/**
+ * A project that is to be deleted with all that is in it. dry_run: only say what would be.
+ */
+export interface ProjectDeleteRequest {
+  dry_run?: boolean;
+}
+/**
+ * What was deleted of a project, or would be. It cannot be undone.
+ *
+ * refused: runs that stay, and why; then the project and its configs stay, too. freed: bytes of the runs' folders.
+ */
+export interface ProjectDeletion {
+  deleted: boolean;
+  runs: number;
+  configs: number;
+  refused: RefusedRun[];
+  freed: number;
+  dry_run: boolean;
+}
+/**
+ * A user who becomes a member of a project.
+ */
+export interface MemberRequest {
+  user: string;
 }
 export interface ConfigEdit {
   name: string;
@@ -878,6 +930,19 @@ export interface ConfigEdit {
   };
   project_id?: number | null;
   description?: string;
+}
+/**
+ * A saved config as it was saved once. changed: fields that differ from the version before.
+ */
+export interface ConfigVersion {
+  config_id: number;
+  number: number;
+  author: string;
+  created_at: number;
+  config: {
+    [k: string]: unknown;
+  };
+  changed: string[];
 }
 /**
  * A registered folder of images, with what a quick look found (by file names; unreadable files: see the run).

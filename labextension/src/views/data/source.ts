@@ -18,6 +18,7 @@ import type {
   Comparison,
   ClassCurves,
   ConfigEdit,
+  ConfigVersion,
   Config,
   DatasetDetail,
   DeleteRequest,
@@ -51,6 +52,8 @@ import type {
   Notebook,
   Problem,
   ProblemPage,
+  ProjectDeletion,
+  ProjectDetail,
   ProjectEdit,
   Project,
   RevisionDiff,
@@ -198,6 +201,11 @@ export type Params = {
   tensorboards: Record<string, never>;
   notebook: { path: string };
   sweep: { id: string };
+  /** All versions of a saved config, the newest first. */
+  configVersions: { id: number };
+  project: { id: number };
+  /** What the deletion of a project with all that is in it would be. */
+  projectDeletion: { id: number };
   dataset: { id: number; revision?: number };
   datasetImages: DatasetImagesQuery;
   audit: { id: number };
@@ -245,6 +253,9 @@ export type Result = {
   tensorboards: Board[];
   notebook: Notebook;
   sweep: Sweep;
+  configVersions: ConfigVersion[];
+  project: ProjectDetail;
+  projectDeletion: ProjectDeletion;
   dataset: DatasetDetail;
   datasetImages: ImagePage;
   audit: Audit;
@@ -299,8 +310,12 @@ export type Args = {
   'revisions.add': { id: number; edit: RevisionEdit };
   /** A new revision that takes back what revision `number` changed. */
   'revisions.undo': { id: number; number: number };
+  /** Make an older version of a config the newest. */
+  'configs.restore': { id: number; number: number };
   'projects.join': { id: number; user: string };
   'projects.leave': { id: number; user: string };
+  /** Delete a project with its runs and configs. */
+  'projects.deleteAll': { id: number };
 } & { [S in RegistryName as `${S}.add`]: { edit: Registries[S]['edit'] } } & {
   [S in RegistryName as `${S}.edit`]: { id: number; edit: Registries[S]['edit'] };
 } & { [S in RegistryName as `${S}.delete`]: { id: number } };
@@ -336,8 +351,10 @@ export type Reply = {
   'audits.cancel': Audit;
   'revisions.add': Revision;
   'revisions.undo': Revision;
+  'configs.restore': Config;
   'projects.join': Project;
   'projects.leave': Project;
+  'projects.deleteAll': ProjectDeletion;
 } & { [S in RegistryName as `${S}.add`]: Registries[S]['item'] } & {
   [S in RegistryName as `${S}.edit`]: Registries[S]['item'];
 } & { [S in RegistryName as `${S}.delete`]: void };

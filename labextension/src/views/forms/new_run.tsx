@@ -1,6 +1,6 @@
 // The form of a new run, made from TrainConfig's schema. The server checks while one types; Launch queues.
 import { useMemo, useState, type ReactNode } from 'react';
-import type { Config, RunDetail, SchemaReply } from '../data/types';
+import type { Config, ConfigVersion, RunDetail, SchemaReply } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { layoutOf, shownFields, type Draft, type Field, type Layout, type Section } from './config_form';
 import { DataAndModel } from './data_and_model';
@@ -204,6 +204,8 @@ interface StartProps {
   revision?: number;
   /** A config that the form starts with, by its id. */
   config?: number;
+  /** A version of that config; by default its newest. */
+  version?: number;
   /** The folder of images, by its path in the host's file browser. */
   folder?: string;
   /** The project that the run goes into, by its id. */
@@ -224,9 +226,32 @@ function usePreferredProject(wanted: boolean): { known: boolean; id: number | un
   };
 }
 
+/** The config that the form starts with, at one of its versions. */
+function savedConfig(
+  configs: Config[] | undefined,
+  id: number | undefined,
+  versions: ConfigVersion[] | undefined,
+  version: number | undefined,
+): Config | undefined {
+  const saved = configs?.find(item => item.id === id);
+  if (!saved || version === undefined) return saved;
+  const older = versions?.find(item => item.number === version);
+  return older && { ...saved, name: `${saved.name}, version ${version}`, config: older.config };
+}
+
 /** A new run: from what the server suggests, or from another run's config, or on a data set. */
 export function NewRun(props: StartProps) {
-  const { from, dataset: id, revision, config, folder, project, sweeping = false, onLaunched } = props;
+  const {
+    from,
+    dataset: id,
+    revision,
+    config,
+    version,
+    folder,
+    project,
+    sweeping = false,
+    onLaunched,
+  } = props;
   const preferred = usePreferredProject(from === undefined && config === undefined && project === undefined);
   const schema = useQuery('schema', {});
   const parent = useQuery('run', from ? { id: from } : null);
@@ -234,13 +259,18 @@ export function NewRun(props: StartProps) {
   const configs = useQuery('configs', config === undefined ? null : {});
   const layout = useMemo(() => (schema.data ? layoutOf(schema.data) : undefined), [schema.data]);
   const place = useQuery('folderAt', folder === undefined ? null : { path: folder });
+  const versions = useQuery(
+    'configVersions',
+    config === undefined || version === undefined ? null : { id: config },
+  );
   const known =
     (!from || parent.data) && (id === undefined || datasets.data) && (folder === undefined || place.data);
-  const saved = configs.data?.find(item => item.id === config);
+  const saved = savedConfig(configs.data, config, versions.data, version);
   const ready =
-    schema.data && layout && known && preferred.known && (config === undefined || configs.data)
+    schema.data && layout && known && preferred.known && (config === undefined || saved)
       ? schema.data
       : undefined;
+  const isGone = config !== undefined && configs.data?.every(item => item.id !== config);
   const root = place.data?.root ?? datasets.data?.find(item => item.id === id)?.root;
   const preset: Draft = {
     ...(root !== undefined && { root }),
@@ -251,7 +281,14 @@ export function NewRun(props: StartProps) {
       answer={{
         ...schema,
         data: ready,
-        error: schema.error ?? parent.error ?? datasets.error ?? configs.error ?? place.error,
+        error:
+          schema.error ??
+          parent.error ??
+          datasets.error ??
+          configs.error ??
+          versions.error ??
+          place.error ??
+          (isGone ? 'This config is not there any more.' : null),
       }}
       pending="Reading the form…"
     >

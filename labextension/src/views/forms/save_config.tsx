@@ -1,4 +1,4 @@
-// Keeping a config under a name: a new one, or in place of one that has the name.
+// Keeping a config under a name: a new one, or a new version of one that has the name.
 import { useState } from 'react';
 import { Labelled } from './fields';
 import { useAction } from '../data/use_query';
@@ -37,7 +37,7 @@ export function SaveConfig({ config, project, existing, onDone, onCancel }: Prop
   return (
     <InlineForm
       label="Save config"
-      action={same ? 'Replace' : 'Save'}
+      action={same ? `Save as version ${same.version + 1}` : 'Save'}
       busy={busy !== null}
       ready={name.trim() !== ''}
       error={error}
@@ -46,7 +46,11 @@ export function SaveConfig({ config, project, existing, onDone, onCancel }: Prop
     >
       <Labelled
         title="Name of the config"
-        note={same ? 'There is one of this name; saving replaces it.' : undefined}
+        note={
+          same
+            ? `There is one of this name; this becomes its version ${same.version + 1}, older ones stay.`
+            : undefined
+        }
       >
         {id => (
           <input

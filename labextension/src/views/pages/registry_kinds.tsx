@@ -94,6 +94,7 @@ const configs: RegistryKind<'configs'> = {
   columns: [
     ['model', (item: Config) => <PathText path={String(item.config.model_flavour ?? '–')} />, true],
     ['epochs', (item: Config) => String(item.config.epochs ?? '–')],
+    ['version', (item: Config) => count(item.version)],
     ['project', (item: Config) => item.project],
     ['changed', (item: Config) => ago(item.updated_at)],
   ],

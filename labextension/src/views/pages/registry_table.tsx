@@ -27,6 +27,13 @@ interface RowProps {
   onExport?: () => void;
 }
 
+/** The view of an item's page, where it has one. */
+const PAGES: Partial<Record<RegistryName, 'dataset' | 'config' | 'project'>> = {
+  datasets: 'dataset',
+  configs: 'config',
+  projects: 'project',
+};
+
 /** Whether the reader may delete it: of a project, its members may not. */
 const mayDelete = (item: Item): boolean =>
   'may_manage' in item ? item.may_manage === true : item.may_change;
@@ -108,11 +115,11 @@ function Row(props: KindRow) {
     <>
       <tr data-name={item.name} className={notes.length ? 'imgcls-noted' : undefined}>
         <td className="imgcls-left imgcls-said">
-          {registry === 'datasets' ? (
+          {PAGES[registry] ? (
             <button
               type="button"
               className="imgcls-run-link"
-              onClick={() => navigate({ view: 'dataset', id: item.id })}
+              onClick={() => navigate({ view: PAGES[registry]!, id: item.id })}
             >
               {item.name}
             </button>

@@ -1,77 +1,20 @@
 // The tab of a run's config: each setting beside the defaults, the parent or any other run.
 import { useState } from 'react';
-import { fieldOf, textOf } from '../forms/config_form';
 import { useQuery } from '../data/use_query';
-import type { TrainConfig } from '../data/source';
-import type { RunDetail, SchemaReply } from '../data/types';
+import type { RunDetail } from '../data/types';
 import { Button } from '../ui/button';
 import { CopyButton } from '../ui/copy_button';
 import { plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { OtherRun } from './other_run';
+import { Settings, settingsOf } from './settings_table';
 import '../ui/inputs.css';
 import '../ui/layout.css';
-import '../ui/table.css';
 import '../ui/toolbar.css';
 import './run_config.css';
 
-export interface Setting {
-  name: string;
-  title: string;
-  own: string;
-  other: string;
-  differs: boolean;
-}
-
 const DEFAULTS = 'default';
-
-/** The settings of a config beside those of another one; `other` null: beside the defaults. */
-export function settingsOf(
-  schema: SchemaReply | undefined,
-  config: TrainConfig,
-  other: TrainConfig | null,
-): Setting[] {
-  const properties = (schema?.json_schema.properties ?? {}) as Record<string, Record<string, unknown>>;
-  const names = [...new Set([...Object.keys(config), ...Object.keys(other ?? {})])];
-  return names.map(name => {
-    const field = properties[name] && fieldOf(name, properties[name]);
-    const against = other ? other[name] : field?.fallback;
-    const [own, theirs] = [textOf(config[name]), textOf(against)];
-    return {
-      name,
-      title: field?.title ?? name,
-      own,
-      other: theirs,
-      differs: (other !== null || field !== undefined) && own !== theirs,
-    };
-  });
-}
-
-function Settings({ rows, against }: { rows: Setting[]; against: string }) {
-  return (
-    <table className="imgcls-table imgcls-table-text">
-      <thead>
-        <tr>
-          <th>setting</th>
-          <th>this run</th>
-          <th>{against}</th>
-          <th>field</th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(row => (
-          <tr key={row.name}>
-            <td>{row.title}</td>
-            <td className={row.differs ? 'imgcls-num imgcls-strong' : 'imgcls-num'}>{row.own || '–'}</td>
-            <td className="imgcls-num imgcls-muted">{row.other || '–'}</td>
-            <td className="imgcls-mono">{row.name}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
 
 export function ConfigTab({ run }: { run: RunDetail }) {
   const navigate = useNavigate();
@@ -106,7 +49,7 @@ export function ConfigTab({ run }: { run: RunDetail }) {
         </p>
       )}
       {(onlyChanged ? differing : rows).length > 0 && (
-        <Settings rows={onlyChanged ? differing : rows} against={name} />
+        <Settings rows={onlyChanged ? differing : rows} own="this run" against={name} />
       )}
     </div>
   );

@@ -117,6 +117,15 @@ export function Head({
             <State state={run.state} unreachable={run.unreachable} />
           </Chip>
           <OwnerChip run={run} />
+          <Chip title="Its project">
+            <button
+              type="button"
+              className="imgcls-plain"
+              onClick={() => navigate({ view: 'project', id: run.project_id })}
+            >
+              {run.project}
+            </button>
+          </Chip>
           {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
           <ModelChip run={run} />
           {run.root && (

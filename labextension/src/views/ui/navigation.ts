@@ -4,7 +4,7 @@ import type { ListView } from '../data/run_rows';
 import type { RegistryName } from '../data/source';
 
 export type Place =
-  /** The form of a new run: from a run's settings or a saved config, on a data set and one of its revisions, in a
+  /** The form of a new run: from a run's settings or a version of a saved config, on a data set and one of its revisions, in a
    * project. */
   | {
       view: 'new-run';
@@ -12,10 +12,13 @@ export type Place =
       dataset?: number;
       revision?: number;
       config?: number;
+      version?: number;
       /** On this folder, by its path in the host's file browser. */
       folder?: string;
       project?: number;
     }
+  | { view: 'config'; id: number }
+  | { view: 'project'; id: number }
   /** A data set, with one of its tabs in front. */
   | { view: 'dataset'; id: number; tab?: string }
   | { view: 'run'; id: string }

@@ -1,0 +1,41 @@
+"""What the record of a run from an archive may say. Called by `project_imports`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from imgcls_lab.events import RunKind
+from imgcls_lab.project_archive import ArchivedRun
+from imgcls_lab.schemas.limits import MAX_NAME, MAX_NOTE
+from imgcls_lab.store.run_tags import tags_in
+from imgcls_lab.store.saved import FORMAT
+
+
+def plain_info(info: dict[str, Any], run: ArchivedRun, project: str) -> dict[str, Any]:
+    """A new `run.json` from one of an archive: what people gave the run, and no signature.
+
+    Nothing that a database would take for its own record is left, such as states, owners, interpreters or devices.
+    """
+    created = info.get("created_at")
+    parent, payload = info.get("parent_id"), info.get("payload")
+    return {
+        "format": FORMAT,
+        "id": run.id,
+        "kind": info["kind"] if info.get("kind") in set(RunKind) else RunKind.TRAIN.value,
+        "name": _text(info.get("name"), MAX_NAME) or run.name,
+        "project": project,
+        "parent_id": parent if isinstance(parent, str) else None,
+        "notes": _text(info.get("notes"), MAX_NOTE),
+        "payload": payload if isinstance(payload, dict) else {},
+        **({"created_at": created} if _is_time(created) else {}),
+        "row": {"tags": tags_in(info.get("row"))},
+    }
+
+
+def _text(value: object, most: int) -> str:
+    return value[:most] if isinstance(value, str) else ""
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0

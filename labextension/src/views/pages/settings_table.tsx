@@ -1,0 +1,62 @@
+// The settings of two configs beside each other: of runs, of versions of a saved config, or of one and the defaults.
+import { fieldOf, textOf } from '../forms/config_form';
+import type { TrainConfig } from '../data/source';
+import type { SchemaReply } from '../data/types';
+import '../ui/table.css';
+import './run_config.css';
+
+export interface Setting {
+  name: string;
+  title: string;
+  own: string;
+  other: string;
+  differs: boolean;
+}
+
+/** The settings of a config beside those of another one; `other` null: beside the defaults. */
+export function settingsOf(
+  schema: SchemaReply | undefined,
+  config: TrainConfig,
+  other: TrainConfig | null,
+): Setting[] {
+  const properties = (schema?.json_schema.properties ?? {}) as Record<string, Record<string, unknown>>;
+  const names = [...new Set([...Object.keys(config), ...Object.keys(other ?? {})])];
+  return names.map(name => {
+    const field = properties[name] && fieldOf(name, properties[name]);
+    const against = other ? other[name] : field?.fallback;
+    const [own, theirs] = [textOf(config[name]), textOf(against)];
+    return {
+      name,
+      title: field?.title ?? name,
+      own,
+      other: theirs,
+      differs: (other !== null || field !== undefined) && own !== theirs,
+    };
+  });
+}
+
+/** `own`, `against`: what the two columns are called. */
+export function Settings({ rows, own, against }: { rows: Setting[]; own: string; against: string }) {
+  return (
+    <table className="imgcls-table imgcls-table-text">
+      <thead>
+        <tr>
+          <th>setting</th>
+          <th>{own}</th>
+          <th>{against}</th>
+          <th>field</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(row => (
+          <tr key={row.name}>
+            <td>{row.title}</td>
+            <td className={row.differs ? 'imgcls-num imgcls-strong' : 'imgcls-num'}>{row.own || '–'}</td>
+            <td className="imgcls-num imgcls-muted">{row.other || '–'}</td>
+            <td className="imgcls-mono">{row.name}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
