@@ -40,7 +40,7 @@ const EvaluationPage = lazyView(() =>
 const TryModel = lazyView(() => import('../evaluation/try_model').then(page => page.TryModel));
 
 const TABS = [
-  'Audit',
+  'Task',
   'Trials',
   'Plots',
   'Curves',
@@ -56,14 +56,14 @@ const TABS = [
 ] as const;
 type Tab = (typeof TABS)[number];
 const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
-const OF_TRAININGS = TABS.filter(tab => tab !== 'Audit' && !OF_SWEEPS.includes(tab));
+const OF_TRAININGS = TABS.filter(tab => tab !== 'Task' && !OF_SWEEPS.includes(tab));
 
 /** What there is to see of a run of this kind. */
 const TABS_OF: Record<RunDetail['kind'], Tab[]> = {
   train: OF_TRAININGS,
   notebook: OF_TRAININGS.filter(tab => tab !== 'Try it' && tab !== 'Environment'),
   sweep: [...OF_SWEEPS, 'Files', 'Notes', 'History', 'Log'],
-  task: ['Audit', 'Files', 'Notes', 'History', 'Log'],
+  task: ['Task', 'Files', 'Notes', 'History', 'Log'],
 };
 
 /** Shown while no executor attends to the run: its metrics stand still. */
@@ -147,7 +147,7 @@ function RunTabs({ run }: { run: RunDetail }) {
       panelClass={tab === 'Evaluation' ? 'imgcls-tab imgcls-tab-open' : 'imgcls-tab'}
     >
       <h2 className="imgcls-sr">{tab}</h2>
-      {tab === 'Audit' && <TaskTab run={run} />}
+      {tab === 'Task' && <TaskTab run={run} />}
       {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
       {tab === 'Curves' && <CurvesTab run={run} />}
       {tab === 'Evaluation' && <EvaluationTab run={run} state={evaluation} onState={changeEvaluation} />}
