@@ -148,3 +148,17 @@ def test_a_name_that_cannot_be_is_one_sentence(imgcls: Command) -> None:
     assert "name" in done.err.lower()
     assert "200 characters" in done.err
     assert imgcls("projects", "add", "").code == 2
+
+
+def test_a_checkpoint_is_registered_and_the_list_says_what_its_files_say(imgcls: Command, few: TrainConfig) -> None:
+    run = lab.train(few, name="digits")
+    assert imgcls("db", "rebuild").code == 0
+    done = imgcls("models", "register", run.id, "--name", "mine")
+    assert done.code == 0
+    assert "Registered the model mine, epoch " in done.out
+    found = ModelView.model_validate_json(imgcls("models", "show", "mine", "--json").out)
+    assert found.made_by is not None
+    assert (found.made_by.run_id, found.facts.classes) == (run.id, 10)
+    assert "32 x 32 px" in imgcls("models", "list").out
+    assert imgcls("models", "register", run.id, "--checkpoint", "a009").code == 2
+    assert json.loads(imgcls("models", "cached", "--json").out) == []
