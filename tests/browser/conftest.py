@@ -163,9 +163,9 @@ class Desk:
             self._allowed = []
 
     @contextmanager
-    def refused(self) -> Iterator[None]:
-        """While the server refuses a request (400), which Chromium writes into the console."""
-        self._allowed = [re.compile(r"status of 400")]
+    def refused(self, status: int = 400) -> Iterator[None]:
+        """While the server refuses a request, which Chromium writes into the console."""
+        self._allowed = [re.compile(rf"status of {status}")]
         try:
             yield
         finally:

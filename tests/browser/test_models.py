@@ -55,7 +55,7 @@ def picture(desk: Desk, name: str) -> None:
 
 
 @pytest.mark.parametrize("lab", [{}, {"theme": "JupyterLab Dark"}], indirect=True, ids=["light", "dark"])
-def test_a_checkpoint_goes_to_production(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> None:
+def test_production(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> None:
     theme = request.node.callspec.id
     start_demo(desk)
     launch(desk, **{"run-name": "digits for production", "epochs": "1"})
@@ -70,6 +70,7 @@ def test_a_checkpoint_goes_to_production(desk: Desk, lab: Lab, request: pytest.F
     cached = desk.main.get_by_role("list", name="Models from the hub that are on this machine")
     cached.get_by_role("button", name="org/tiny-resnet").click()
     expect(desk.main.get_by_text("needs 98.0 MB from the hub")).to_be_visible()
+    desk.main.get_by_role("textbox", name="Name").fill("tiny from the hub")
     picture(desk, f"models-add-{theme}")
     desk.main.get_by_role("button", name="Add", exact=True).click()
     row = desk.main.locator("tr[data-name='digits for production · best']")

@@ -44,7 +44,7 @@ def test_two_servers_and_two_tabs_of_one_home_show_the_same(
     for page in pages:
         page.open_panel().locator(f"[data-run='{run}']").first.click()
         expect(page.run_page("queued")).to_contain_text("waits")
-    other.main.get_by_role("button", name="Stop", exact=True).click()
+    other.main.get_by_role("button", name="Cancel", exact=True).click()
     for page in pages:
         page.run_page("cancelled", timeout=15)
         assert page.errors == []

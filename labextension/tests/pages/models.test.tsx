@@ -72,7 +72,7 @@ it('says what each model is, where it came from and which runs began with it', a
     expect(row('resnet').textContent).toContain(text);
   expect(row('resnet').textContent).toContain('apache-2.0');
   expect(row('digits · best').textContent).toContain('epoch 2 of digits');
-  expect(row('digits · best').textContent).toContain('mitof tiny');
+  expect(row('digits · best').textContent).toContain('mit, as tiny');
   expect(row('vit').textContent).toContain('not on this machine');
   expect(button('Export…', row('vit'))).toBeUndefined();
   await click(button('digits', row('digits · best')));

@@ -6,14 +6,25 @@ import { placeText, sizesText } from '../ui/model_facts';
 import { useNavigate } from '../ui/navigation';
 import { PathText } from '../ui/path_text';
 import '../ui/button.css';
-import './model_cells.css';
 
-/** Architecture and sizes. */
+/** "apache-2.0 of tiny-resnet": the licence, and whose it is where that is another model. */
+const licenceText = ({ licence, licence_of, place }: Model['facts']): string => {
+  if (!licence) return place === 'hub' ? '' : 'no licence named';
+  return licence_of ? `${licence}, as ${leaf(licence_of)}` : licence;
+};
+
+/** Architecture and sizes, licence, bytes. */
 export function ModelKind({ model: { facts, load_pretrained: pretrained } }: { model: Model }) {
+  const licence = licenceText(facts);
+  const foot = [licence, facts.size ? bytes(facts.size) : ''].filter(Boolean).join(' · ');
+  const of = facts.licence_of && `The licence of ${facts.licence_of}, from which it was made`;
   return (
     <>
-      {facts.architecture && <span className="imgcls-architecture">{facts.architecture}</span>}
-      <div className="imgcls-muted">{sizesText(facts) || (facts.architecture ? '' : '–')}</div>
+      {facts.architecture || (facts.place === 'hub' ? '–' : '')}
+      <div className="imgcls-muted">{sizesText(facts)}</div>
+      <div className="imgcls-muted" title={of || undefined}>
+        {foot}
+      </div>
       {!pretrained && <div className="imgcls-muted">starts from random weights</div>}
     </>
   );
@@ -46,19 +57,6 @@ export function ModelOrigin({ model: { flavour, revision, facts, made_by: made }
     </>
   );
 }
-
-export function ModelLicence({ model: { facts } }: { model: Model }) {
-  if (!facts.licence)
-    return <span className="imgcls-muted">{facts.place === 'hub' ? '–' : 'not named'}</span>;
-  return (
-    <span title={facts.licence_of ? `The licence of ${facts.licence_of}, from which it was made` : undefined}>
-      {facts.licence}
-      {facts.licence_of && <div className="imgcls-muted">of {leaf(facts.licence_of)}</div>}
-    </span>
-  );
-}
-
-export const modelSize = ({ facts }: Model): string => (facts.size ? bytes(facts.size) : '–');
 
 /** How many runs began with it; they open as a list. */
 export function ModelRuns({ model: { flavour, runs, name } }: { model: Model }) {

@@ -4,7 +4,7 @@ import type { Registries, RegistryName } from '../data/source';
 import type { Config, Dataset, Model, Project } from '../data/types';
 import { ago, count } from '../ui/format';
 import { PathText } from '../ui/path_text';
-import { ModelKind, ModelLicence, ModelOrigin, ModelRuns, modelSize } from './model_cells';
+import { ModelKind, ModelOrigin, ModelRuns } from './model_cells';
 
 export interface Input {
   name: string;
@@ -73,8 +73,6 @@ const models: RegistryKind<'models'> = {
   columns: [
     ['from', (item: Model) => <ModelOrigin model={item} />, true],
     ['what it is', (item: Model) => <ModelKind model={item} />, true],
-    ['licence', (item: Model) => <ModelLicence model={item} />, true],
-    ['size', modelSize],
     ['runs', (item: Model) => <ModelRuns model={item} />],
     ['added', (item: Model) => ago(item.created_at)],
   ],

@@ -134,7 +134,7 @@ function Row(props: KindRow) {
         </td>
         {owners && <td className="imgcls-left">{item.owner || '–'}</td>}
         {kind.columns.map(([title, show, left]) => (
-          <td key={title} className={left ? 'imgcls-left imgcls-wrap' : 'imgcls-nowrap'}>
+          <td key={title} data-column={title} className={left ? 'imgcls-left imgcls-wrap' : 'imgcls-nowrap'}>
             {show(item)}
           </td>
         ))}
@@ -183,14 +183,14 @@ export function RegistryTable({ registry, items, action, editing, onEdit }: Prop
   const close = () => onEdit(null);
   const owners = new Set(items.map(item => item.owner).filter(Boolean)).size > 1;
   return (
-    <div className="imgcls-scroll">
+    <div className="imgcls-scroll imgcls-registry">
       <table className="imgcls-table">
         <thead>
           <tr>
             <th className="imgcls-left">name</th>
             {owners && <th className="imgcls-left">owner</th>}
             {kind.columns.map(([title, , left]) => (
-              <th key={title} className={left ? 'imgcls-left' : undefined}>
+              <th key={title} data-column={title} className={left ? 'imgcls-left' : undefined}>
                 {title}
               </th>
             ))}
