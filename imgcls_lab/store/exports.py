@@ -52,6 +52,8 @@ class Exports:
                 raise InputError(
                     model.problem or f"“{model.flavour}” is not on this machine. A run that starts with it brings it."
                 )
+            if model.facts.parameters is None:
+                raise InputError(f"The model “{model.name}” has no weights on this machine to export.")
             title, folder = model.name, str(found)
             if model.made_by:
                 run_id, checkpoint = model.made_by.run_id, model.made_by.checkpoint

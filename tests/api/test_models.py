@@ -89,6 +89,9 @@ def test_a_registered_model_is_checked_on_a_data_set(
 ) -> None:
     made = lab.run(trained).register()
     assert store.exports.task(ExportRequest(model_id=made.id, folder=str(tmp_path), name="x")).run_folder
+    bare = store.models.add(ModelEdit(name="bare", flavour=few.model_flavour, load_pretrained=False))
+    with pytest.raises(InputError, match="no weights"):
+        store.exports.task(ExportRequest(model_id=bare.id, folder=str(tmp_path), name="x"))
     copied = tmp_path / "from elsewhere"
     lab.run(trained).export("hf", copied)
     other = store.models.add(ModelEdit(name="other", flavour=str(copied)))

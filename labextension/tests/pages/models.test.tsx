@@ -40,7 +40,7 @@ const BEST = aModel({
   id: 2,
   name: 'digits · best',
   flavour: '/home/runs/r1/checkpoints/a001-s00000010',
-  facts: { place: 'folder', licence: 'mit', licence_of: 'org/tiny', size: 9 },
+  facts: { place: 'folder', parameters: 2, licence: 'mit', licence_of: 'org/tiny', size: 9 },
   made_by: { run_id: 'r1', run: 'digits', checkpoint: 'a001-s00000010', step: 10, epoch: 2 },
   runs: 0,
 });

@@ -107,7 +107,7 @@ function Row(props: KindRow) {
   const navigate = useNavigate();
   const [exporting, setExporting] = useState(false);
   const model = registry === 'models' ? (item as unknown as Model) : null;
-  const here = model !== null && model.facts.place !== 'hub' && !model.problem;
+  const hasWeights = model?.facts.parameters != null && !model.problem;
   const across = kind.columns.length + 2 + Number(owners);
   const problem = kind.problem?.(item);
   const notes = kind.notes?.(item) ?? [];
@@ -139,7 +139,7 @@ function Row(props: KindRow) {
           </td>
         ))}
         <td>
-          <Buttons {...props} onExport={here ? () => setExporting(true) : undefined} />
+          <Buttons {...props} onExport={hasWeights ? () => setExporting(true) : undefined} />
         </td>
       </tr>
       {model && exporting && (
