@@ -69,7 +69,7 @@ it('says what each model is, where it came from and which runs began with it', a
   const places: Place[] = [];
   await show({}, places);
   for (const text of ['ResNetForImageClassification', '25.6 M parameters · 224 px · 1,000 classes', '103 MB'])
-    expect(row('resnet').textContent).toContain(text);
+    expect(row('resnet').textContent!.replaceAll('\u00a0', ' ')).toContain(text);
   expect(row('resnet').textContent).toContain('apache-2.0');
   expect(row('digits · best').textContent).toContain('epoch 2 of digits');
   expect(row('digits · best').textContent).toContain('mit, as tiny');
@@ -102,7 +102,7 @@ it('offers what lies in the cache of the hub, and says plainly what does not', a
   expect(placeText({ place: 'hub' })).toContain('not on this machine');
   expect(placeText({ place: 'cache', needs: 98_000_000 })).toBe('needs 98.0 MB from the hub');
   expect(placeText({ place: 'folder' })).toBe('on this machine, without weights');
-  expect(sizesText({ place: 'folder', input_size: [192, 160] })).toBe('192 × 160 px');
+  expect(sizesText({ place: 'folder', input_size: [192, 160] })).toBe('192\u00a0×\u00a0160\u00a0px');
 });
 
 it('exports a model into a chosen folder, shows progress, and says where it is and how it is loaded', async () => {

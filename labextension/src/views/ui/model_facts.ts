@@ -15,10 +15,11 @@ export function sizesText({ parameters: number, input_size, classes }: ModelFact
   const [height, width] = (input_size ?? []) as number[];
   return [
     number != null && `${parameters(number)} parameters`,
-    height && (height === width ? `${height} px` : `${height} × ${width} px`),
-    classes && `${count(classes)} classes`,
+    height !== undefined && (height === width ? `${height} px` : `${height} × ${width} px`),
+    classes != null && `${count(classes)} classes`,
   ]
-    .filter(Boolean)
+    .filter(part => typeof part === 'string')
+    .map(part => part.replaceAll(' ', '\u00a0')) // a number and its unit stay together
     .join(' · ');
 }
 
