@@ -181,10 +181,13 @@ class ProjectImports:
 def undo_unfinished(database: Database, settings: Settings) -> None:
     """Undo imports whose process died in the middle; those that go on hold a lock. Raises StoreError."""
     place = settings.home_path / IMPORTS
-    for folder in sorted(place.iterdir()) if place.is_dir() else ():
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), _locked(folder):
-            _undo(database, settings, folder)
-            run_paths.remove(folder)
+    if not place.is_dir():
+        return
+    with _locked(place, wait=True):
+        for folder in sorted(path for path in place.iterdir() if path.is_dir()):
+            with contextlib.suppress(BlockingIOError), _locked(folder):
+                _undo(database, settings, folder)
+                run_paths.remove(folder)
 
 
 @contextlib.contextmanager
@@ -192,20 +195,20 @@ def _staging(settings: Settings) -> Iterator[Path]:
     """A folder of this import alone, on the disk of the runs; removed in the end."""
     folder = settings.home_path / IMPORTS / secrets.token_hex(8)
     run_paths.make_folder(folder.parent)
-    folder.mkdir(mode=0o700)
-    try:
-        with _locked(folder):
-            yield folder
-    finally:
-        run_paths.remove(folder)
+    with contextlib.ExitStack() as stack:
+        with _locked(folder.parent, wait=True):  # nobody takes it for one whose process is dead
+            folder.mkdir(mode=0o700)
+            stack.callback(run_paths.remove, folder)
+            stack.enter_context(_locked(folder))
+        yield folder
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Raises BlockingIOError where another process has it."""
+def _locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """The lock of a folder. Raises BlockingIOError where another process has it, unless it is to be waited for."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

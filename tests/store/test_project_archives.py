@@ -23,7 +23,7 @@ from imgcls_lab.events import Finished, RunState
 from imgcls_lab.project_archive import CONTENTS
 from imgcls_lab.schemas import ConfigEdit, ListView, ProjectEdit, RunEdit, SavedViewEdit, SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, project_imports
+from imgcls_lab.store import Store, imported_folders, project_imports
 from imgcls_lab.store.project_imports import IMPORTS
 
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny", "epochs": 3}
@@ -87,7 +87,7 @@ def state(store: Store) -> dict[str, Any]:
         "projects": [project.name for project in store.projects.list()],
         "configs": [config.name for config in store.configs.list()],
         "views": [view.name for view in store.views.list()],
-        "imports": sorted(path.name for path in (home / IMPORTS).iterdir()) if (home / IMPORTS).is_dir() else [],
+        "imports": sorted(path.name for path in (home / IMPORTS).glob("*/")),
     }
 
 
@@ -358,11 +358,26 @@ def test_an_import_that_fails_is_undone(sqlite: Store, archive: Path, monkeypatc
     assert len(sqlite.project_imports.read(archive).runs) == 2, "what was undone can be imported"
 
 
+def test_an_import_that_goes_on_is_left_alone(sqlite: Store, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = imported_folders.plain_info
+    looked: list[list[str]] = []
+
+    def look(*args: Any) -> dict[str, Any]:
+        with Store.open(sqlite.settings) as other:
+            other.project_imports.undo_unfinished()
+        looked.append(state(sqlite)["imports"])
+        return real(*args)
+
+    monkeypatch.setattr(project_imports, "plain_info", look)
+    assert len(sqlite.project_imports.read(archive).runs) == 2
+    assert [len(folders) for folders in looked] == [1, 1]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, project_imports
+from imgcls_lab.store import Store, imported_folders, project_imports
 
 home, archive, where, after = sys.argv[1:]
 real, calls = getattr(project_imports, where), 0
