@@ -73,7 +73,7 @@ class Exports:
         request = SubmitRequest(kind=RunKind.TASK, name=name, payload=task.to_payload())
         with self._database.write() as session:
             run = new_run(session, new_run_id(), None, request, None)
-            run.root, run.model_flavour = task.root, task.folder
+            run.root = task.root  # it begins with no model: lists of what did would count it
             run_id = add_run(session, run, request)
         return self._runs.get(run_id)
 

@@ -52,6 +52,8 @@ async def test_an_export_is_a_task_that_writes_below_the_allowed_roots(
     task = store.runs.get(reply.json["id"])
     assert (task.kind, task.payload["export"]["out"]) == (RunKind.TASK, f"{models}/production")
     assert task.payload["export"]["folder"].endswith("checkpoints/a001-s00000010")
+    made = await api("POST", "models/checkpoints", {"run_id": run})
+    assert made.json["runs"] == 0, "an export is no run that began with it"
     refused: list[tuple[dict[str, Any], int]] = [
         ({"run_id": run, "folder": str(tmp_path / "outside"), "name": "x"}, 403),
         ({"run_id": run, "folder": "/etc", "name": "x"}, 403),
