@@ -27,7 +27,11 @@ def advice(config: TrainConfig, found: FolderSummary) -> str | None:
     """A sentence with the cost in time and cache, and the field; None where there is nothing to say."""
     if config.image_size is not None:
         return None
-    native, edge = native_size(config.model_flavour, config.revision), typical_edge(found.sample)
+    return enlarging(found, native_size(config.model_flavour, config.revision), typical_edge(found.sample))
+
+
+def enlarging(found: FolderSummary, native: tuple[int, int] | None, edge: int | None) -> str | None:
+    """As `advice`, for an empty image_size, of what was read already: the model's size, the images' typical edge."""
     if native is None or edge is None or min(native) < MUCH * edge:
         return None
     height, width = native

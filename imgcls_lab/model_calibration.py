@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from imgcls_lab import model_folder
 from imgcls_lab.errors import ModelError
-from imgcls_lab.plurals import counted
+from imgcls_lab.plurals import counted, percent
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.schemas.calibration import Abstention, Calibration
 
@@ -83,9 +83,9 @@ def _abstention(calibration: Calibration) -> str:
 def sentence(held: Abstention) -> str:
     """What the threshold does, for people."""
     return (
-        f"On {counted(held.images, 'validation image')} the model then answers {held.coverage:.1%}, "
-        f"and {held.error:.2%} of "
-        f"these answers are wrong; with 95 % confidence at most {held.upper_error:.2%} are, on images like these."
+        f"On {counted(held.images, 'validation image')} the model then answers {percent(held.coverage, 1)}, "
+        f"and {percent(held.error, 2)} of these answers are wrong; with 95 % confidence at most "
+        f"{percent(held.upper_error, 2)} are, on images like these."
     )
 
 

@@ -1,4 +1,4 @@
-"""A number and what it counts, as sentences need it: "1 image", "1,797 images". Called wherever a sentence counts."""
+"""Numbers as sentences need them: "1 image", "1,797 images", "93.4 %". Called wherever a sentence counts."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     many: what stands after any other count than 1; by default `one` with an s.
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def percent(fraction: float, digits: int = 0) -> str:
+    """A part of a whole, with the space before the sign that the panel has, too."""
+    return f"{100 * fraction:.{digits}f} %"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from imgcls_lab.analysis.evaluation import Bools, Evaluation, Numbers, RunFiles, load, number_or_none
 from imgcls_lab.errors import ConflictError
-from imgcls_lab.plurals import counted
+from imgcls_lab.plurals import counted, percent
 from imgcls_lab.schemas import Flip, FlipsView
 
 MAX_LISTED = 200  # images of each list
@@ -149,8 +149,9 @@ def _sentence(run: RunFiles, other: RunFiles, split: str, judged: Judged, p_valu
     fixed, broke = int((~judged.before & judged.after).sum()), int((judged.before & ~judged.after).sum())
     text = (
         f"Of {counted(images, 'image')} of {split}/, “{run.name}” fixed {fixed:,} and broke {broke:,} compared with "
-        f"“{other.name}”: {judged.before.sum() / images:.1%} to {judged.after.sum() / images:.1%} right."
-    ).replace("%", " %")
+        f"“{other.name}”: {percent(judged.before.sum() / images, 1)} to "
+        f"{percent(judged.after.sum() / images, 1)} right."
+    )
     if p_value is not None:
         chance = "is hardly chance" if p_value < LIKELY else "may be chance"
         shown = "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table, say
-from imgcls_lab.plurals import counted
+from imgcls_lab.plurals import counted, percent
 
 if TYPE_CHECKING:
     from imgcls_lab.api.audits import Audit, Look
@@ -120,7 +120,7 @@ def _example(problem: ProblemView) -> str:
     names = " = ".join(image.name for image in problem.images[:2])
     more = f" and {len(problem.images) - 2} more" if len(problem.images) > 2 else ""
     if problem.suggested:
-        sure = f", {problem.confidence:.0%}" if problem.confidence is not None else ""
+        sure = f", {percent(problem.confidence)}" if problem.confidence is not None else ""
         if problem.settled:
             return f"{names} (settled)"
         return f"{names} ({problem.images[0].label}, rather {problem.suggested}{sure})"

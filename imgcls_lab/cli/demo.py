@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgcls_lab.cli.output import program, say
+from imgcls_lab.plurals import percent
 
 if TYPE_CHECKING:
     from imgcls_lab.api import Run
@@ -66,7 +67,7 @@ def _summary(run: Run, root: Path) -> None:
     best = format_metric(view.best.metric, view.best.value) if view.best else "–"
     say("")
     say(f"Trained in {duration(view.ran)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
-    say(f"Loaded again with plain transformers: {right} of {total} test digits right ({right / total:.1%}).")
+    say(f"Loaded again with plain transformers: {right} of {total} test digits right ({percent(right / total, 1)}).")
     say(f"Folder: {run.folder}")
     say("")
     say("Try next:")

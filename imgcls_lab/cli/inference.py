@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table, progress_bar, say
-from imgcls_lab.plurals import counted
+from imgcls_lab.plurals import counted, percent
 
 if TYPE_CHECKING:
     from imgcls_lab.config.evaluation import TTA
@@ -151,8 +151,11 @@ def _tables(report: EpochReport) -> None:
     print_table(["metric", "value"], [(tag, _metric(value)) for tag, value in report.values.items()], "")
     if report.answered:
         held = report.answered
-        wrong = "" if held.error is None else f", and {held.error:.2%} of these answers are wrong"
-        say(f"Above its threshold of {held.threshold:.4f} the model answers {held.coverage:.1%} of the images{wrong}.")
+        wrong = "" if held.error is None else f", and {percent(held.error, 2)} of these answers are wrong"
+        say(
+            f"Above its threshold of {held.threshold:.4f} the model answers {percent(held.coverage, 1)} of the "
+            f"images{wrong}."
+        )
     say("")
     ranked = sorted(report.classes, key=lambda row: (row.f1 is None, row.f1 or 0.0))
     rows = [(row.name, row.images, _metric(row.precision), _metric(row.recall), _metric(row.f1)) for row in ranked]

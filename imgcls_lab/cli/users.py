@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table
+from imgcls_lab.plurals import percent
 
 NONE = "none"  # takes a limit away
 
@@ -43,8 +44,8 @@ def users(  # noqa: PLR0917
         (
             f"{user.name} (admin)" if user.admin else user.name,
             f"{user.weight:g}",
-            f"{user.used:.0%}",
-            "" if user.due is None else f"{user.due:.0%}",
+            percent(user.used),
+            "" if user.due is None else percent(user.due),
             f"{user.devices}{'' if user.max_devices is None else f' of {user.max_devices}'}",
             user.queued,
             ("" if user.disk_gb is None else f"{user.disk_gb:.1f} GB")

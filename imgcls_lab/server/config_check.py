@@ -56,17 +56,16 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
         facts |= {"Model": place} if place else {}
         if place and config is not None:
             native = image_size.native_size(flavour, config.revision)
-        if native and config is not None and found is not None and not found.problem:
-            given = config.with_changes(model_flavour=flavour)
-            facts |= {"Image size": size} if (size := image_size.advice(given, found)) else {}
     machine = launch_estimate.machine_of(settings, store)
     estimate = launch_estimate.estimate(store, config, planned, machine) if config and planned else None
     facts |= launch_estimate.facts_of(estimate, machine, config)
     facts["Disk"] = launch_estimate.disk_fact(settings.runs_dir, estimate)
-    images = found if found is not None and not found.problem else None
+    edge = image_size.typical_edge(found.sample) if found is not None and not found.problem else None
+    if found is not None and config is not None and config.image_size is None:
+        facts |= {"Image size": size} if (size := image_size.enlarging(found, native, edge)) else {}
     looked = {
         "root": shorten(str(values["root"]), 4096) if found is not None else None,
-        "image_edge": image_size.typical_edge(images.sample) if images is not None else None,
+        "image_edge": edge,
     }
     course = {
         "steps": StepCounts.model_validate(planned.steps, from_attributes=True) if planned else None,

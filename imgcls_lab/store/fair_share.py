@@ -22,7 +22,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from imgcls_lab.plurals import counted
+from imgcls_lab.plurals import counted, percent
 from imgcls_lab.store.tables import DeviceClaim, Home, Run, User
 
 HALF_LIFE = 86_400.0  # seconds after which usage counts half
@@ -154,8 +154,8 @@ class Shares:
         used = self.of(user).usage / total if total else 0.0
         part = self.of(user).weight / max(sum(self.of(name).weight for name in active), 1e-9)
         return (
-            f"Waits for {what}: it is {turn or 'another user'}'s turn; {user or 'nobody'} has used {used:.0%} of the "
-            f"last day and is due {part:.0%}."
+            f"Waits for {what}: it is {turn or 'another user'}'s turn; {user or 'nobody'} has used {percent(used)} of "
+            f"the last day and is due {percent(part)}."
         )
 
 

@@ -45,7 +45,7 @@ def test_users_are_listed_and_set(imgcls: Command, few: TrainConfig) -> None:
     assert {user.name for user in listed(imgcls)} == {"bob", user_name()}
     table = [line.split() for line in imgcls("users").out.splitlines()]
     assert table[0][:4] == ["user", "weight", "used", "due"]
-    assert ["bob", "2", "0%", "0", "of", "3", "0", "of", "1.5", "GB"] in table
+    assert ["bob", "2", "0", "%", "0", "of", "3", "0", "of", "1.5", "GB"] in table
 
     (bob,) = listed(imgcls, "bob", "--max-devices", "0", "--admin")
     assert (bob.weight, bob.max_devices, bob.max_disk_gb, bob.admin) == (2.0, 0, 1.5, True)

@@ -26,6 +26,6 @@ def test_start_epochs_and_end_are_lines_a_person_can_read(capsys: pytest.Capture
         "loading the model …",
         "training begins: 1,259 images to train on, 269 to validate, 10 classes, 20 steps an epoch; "
         "cpu, bf16, 1 thread",
-        "epoch 1 of 2: train loss 0.5000, val loss 0.2500, macro f1 93.12%, the best so far; 2.0 s",
+        "epoch 1 of 2: train loss 0.5000, val loss 0.2500, macro f1 93.12 %, the best so far; 2.0 s",
         "finished at step 40; the best epoch is 1",
     ]

@@ -125,17 +125,17 @@ def _export(task: ExportTask, events: EventWriter) -> None:
 
 
 def _as_sentence(error: BaseException) -> ImgclsError | None:
-    """Any error as one of ours, in words about an audit; None for what is no error of the run (SystemExit)."""
+    """Any error as one of ours, in words about a task; None for what is no error of the run (SystemExit)."""
     known = attempt_context.as_imgcls_error(error)
     if isinstance(error, ImgclsError) or known is None:
         return known
     if isinstance(known, OutOfMemoryError):
-        return OutOfMemoryError("There was not enough memory for the audit. Close other programs and resume it.")
+        return OutOfMemoryError("There was not enough memory for this task. Close other programs and resume it.")
     if isinstance(known, DiskFullError):
-        return DiskFullError("The disk is full where the audit writes. Free some space and resume it.")
+        return DiskFullError("The disk is full where this task writes. Free some space and resume it.")
     if isinstance(error, KeyboardInterrupt):
-        return ImgclsError("Interrupted twice; resume the audit.")
-    return ImgclsError(f"The audit ended with an unexpected {type(error).__name__}: {error}")
+        return ImgclsError("Interrupted twice; resume this task.")
+    return ImgclsError(f"This task ended with an unexpected {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

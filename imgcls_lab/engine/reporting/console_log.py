@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from imgcls_lab.events import EpochEnded, Event, Finished, Metrics, Phase, Started
-from imgcls_lab.plurals import counted
+from imgcls_lab.plurals import counted, percent
 
 _SHOWN = {"metric/accuracy": "accuracy", "metric/macro_f1": "macro f1"}
 
@@ -40,11 +40,11 @@ class ConsoleLog:
             case EpochEnded(values=values):
                 parts = [] if self._train_loss is None else [f"train loss {self._train_loss:.4f}"]
                 parts += [f"val loss {values['loss/val']:.4f}"] if "loss/val" in values else []
-                parts += [f"{name} {values[tag]:.2%}" for tag, name in _SHOWN.items() if tag in values]
+                parts += [f"{name} {percent(values[tag], 2)}" for tag, name in _SHOWN.items() if tag in values]
                 best = ", the best so far" if event.best else ""
                 return f"epoch {event.epoch} of {self._epochs}: {', '.join(parts)}{best}; {event.seconds:.1f} s"
             case Finished():
                 tested = event.test_values.get("test/accuracy")
-                test = "" if tested is None else f"; its accuracy on test/ is {tested:.2%}"
+                test = "" if tested is None else f"; its accuracy on test/ is {percent(tested, 2)}"
                 return f"finished at step {event.step:,}; the best epoch is {event.best_epoch}{test}"
         return None

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from imgcls_lab.plurals import percent
+
 Pixels = npt.NDArray[np.uint8]
 
 EDGE = 600  # pixels of the confusion matrix
@@ -72,7 +74,7 @@ def examples_image(
         picture.paste(small.resize((wide, high), resampling), (left + (TILE - wide) // 2, top + (TILE - high) // 2))
         colour = CORRECT if name == label else WRONG
         draw.rectangle((left - 2, top - 2, left + TILE + 1, top + TILE + 1), outline=colour, width=2)
-        draw.text((left, top + TILE + 3), _fit(f"{prob:.0%} {name}"), colour, _font(12))
+        draw.text((left, top + TILE + 3), _fit(f"{percent(prob)} {name}"), colour, _font(12))
         if name != label:
             draw.text((left, top + TILE + 3 + LINE), _fit(f"is {label}"), INK, _font(12))
     return picture

@@ -2,12 +2,14 @@
 // asked.
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ReactElement } from 'react';
-import { Gallery, galleryOf, originOf } from '../views/live/gallery';
-import { LiveRun } from '../views/live/live_run';
-import { LiveSweep } from '../views/live/live_sweep';
-import { TensorBoardPage } from '../views/pages/tensorboard';
+import { galleryOf, originOf } from '../views/live/gallery_data';
 import type { TensorBoardTarget } from '../views/pages/tensorboard_session';
-import { ViewWidget, type Context } from './widgets';
+import { lazyView } from '../views/ui/lazy_view';
+import { TensorBoardPage, ViewWidget, type Context } from './widgets';
+
+const Gallery = lazyView(() => import('../views/live/gallery').then(view => view.Gallery));
+const LiveRun = lazyView(() => import('../views/live/live_run').then(view => view.LiveRun));
+const LiveSweep = lazyView(() => import('../views/live/live_sweep').then(view => view.LiveSweep));
 
 /** What an output needs of the page around it. */
 export type OutputContext = Pick<Context, 'source' | 'preferences' | 'navigate' | 'address'>;

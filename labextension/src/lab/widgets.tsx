@@ -8,15 +8,6 @@ import type { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
 import { SourceProvider, type Source } from '../views/data/source';
 import type { Board } from '../views/data/types';
-import { NewNotebookRun } from '../views/forms/new_notebook_run';
-import { NewRun } from '../views/forms/new_run';
-import { NewSweep } from '../views/forms/new_sweep';
-import { ComparePage } from '../views/pages/compare';
-import { RegistriesPage } from '../views/pages/registries';
-import { RunPage } from '../views/pages/run';
-import { RunsPage } from '../views/pages/runs';
-import { Sidebar } from '../views/pages/sidebar';
-import { TensorBoardPage } from '../views/pages/tensorboard';
 import { HostProvider, type Host } from '../views/ui/host';
 import { lazyView } from '../views/ui/lazy_view';
 import { MarkdownProvider, type RenderMarkdown } from '../views/ui/markdown';
@@ -24,9 +15,21 @@ import { NavigationProvider, type Place } from '../views/ui/navigation';
 import { PreferencesProvider, type PreferenceStore } from '../views/ui/preferences';
 import { labIcon, tensorBoardIcon } from './icons';
 
+// Lab waits for the plugins' own file before it starts: each page is a file that comes when the page is first shown.
+const ComparePage = lazyView(() => import('../views/pages/compare').then(page => page.ComparePage));
 const ConfigPage = lazyView(() => import('../views/pages/config').then(page => page.ConfigPage));
 const ProjectPage = lazyView(() => import('../views/pages/project').then(page => page.ProjectPage));
 const DatasetPage = lazyView(() => import('../views/pages/dataset').then(page => page.DatasetPage));
+const NewNotebookRun = lazyView(() => import('../views/forms/new_notebook_run').then(page => page.NewNotebookRun));
+const NewRun = lazyView(() => import('../views/forms/new_run').then(page => page.NewRun));
+const NewSweep = lazyView(() => import('../views/forms/new_sweep').then(page => page.NewSweep));
+const RegistriesPage = lazyView(() => import('../views/pages/registries').then(page => page.RegistriesPage));
+const RunPage = lazyView(() => import('../views/pages/run').then(page => page.RunPage));
+const RunsPage = lazyView(() => import('../views/pages/runs').then(page => page.RunsPage));
+const Sidebar = lazyView(() => import('../views/pages/sidebar').then(page => page.Sidebar));
+export const TensorBoardPage = lazyView(() =>
+  import('../views/pages/tensorboard').then(page => page.TensorBoardPage),
+);
 
 /** Where a TensorBoard is served. */
 export const tensorBoardAddress =

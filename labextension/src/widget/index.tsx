@@ -3,7 +3,8 @@
 import '../views/ui/base.css'; // first, so that each view's own style goes over it
 import type { ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
-import { Gallery, galleryOf } from '../views/live/gallery';
+import { Gallery } from '../views/live/gallery';
+import { galleryOf } from '../views/live/gallery_data';
 import { LiveRun } from '../views/live/live_run';
 import { CommSource, type Model } from './comm_source';
 import { GallerySource, type GalleryModel } from './gallery_source';

@@ -1,7 +1,8 @@
 // Images in a cell: captions from the answer, pictures from the source, a lightbox, and no view of what is no gallery.
 import { act } from 'react';
 import { expect, it } from 'vitest';
-import { Gallery, galleryOf, originOf } from '../../src/views/live/gallery';
+import { Gallery } from '../../src/views/live/gallery';
+import { galleryOf, originOf } from '../../src/views/live/gallery_data';
 import type { GalleryModel } from '../../src/widget/gallery_source';
 import { GallerySource } from '../../src/widget/gallery_source';
 import type { Message } from '../../src/widget/messages';

@@ -1,0 +1,58 @@
+"""Each page of the panel with each of its tabs, light and dark, wide and narrow: axe and the console are content."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.browser.test_dataset_page import AXE
+from tests.browser.tour import change_theme, prepare, walk
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+
+# a TensorBoard's own page is not ours
+FRONT = """() => {
+  const page = [...document.querySelectorAll('.imgcls-main')].find(tab => tab.checkVisibility());
+  const front = document.querySelector('dialog[open]') ?? page;
+  return axe.run({ include: [front, document.querySelector('#imgcls-lab-sidebar')], exclude: [['iframe']] });
+}"""
+LOOKS = [("light", 1440), ("dark", 1440), ("light", 1000), ("dark", 1000)]
+
+
+def faults(found: dict[str, Any]) -> list[str]:
+    """What is moderate or worse."""
+    assert len(found["passes"]) > 10, "axe looked at next to nothing"
+    bad = [fault for fault in found["violations"] if fault["impact"] in ("moderate", "serious", "critical")]
+    return [f"{fault['id']} ({fault['impact']}): {node['html'][:200]}" for fault in bad for node in fault["nodes"][:3]]
+
+
+def look(desk: Desk, name: str, folder: Path) -> list[str]:
+    """A picture for a person, and what axe says."""
+    desk.page.screenshot(path=folder / f"{name}.png")
+    return [f"{folder.name} {name}: {fault}" for fault in faults(desk.page.evaluate(FRONT))]
+
+
+@pytest.mark.parametrize("lab", [{"exposed": True}], indirect=True)
+def test_every_page_is_whole_in_both_themes_and_widths(desk: Desk, lab: Lab) -> None:
+    begun = time.monotonic()
+    has = prepare(desk, lab)
+    print(f"prepared in {time.monotonic() - begun:.0f} s")
+    desk.open_panel()
+    found: list[str] = []
+    for theme, width in LOOKS:
+        begun = time.monotonic()
+        folder = PICTURES / f"{theme}-{width}"
+        folder.mkdir(parents=True, exist_ok=True)
+        change_theme(desk, theme)
+        desk.page.set_viewport_size({"width": width, "height": 900})
+        desk.page.evaluate(AXE.read_text())
+        seen = [(name, look(desk, name, folder)) for name in walk(desk, lab, has)]
+        assert len(seen) > 40, [name for name, _ in seen]
+        found += [fault for _, bad in seen for fault in bad]
+        print(f"{theme}, {width} px: {len(seen)} pages in {time.monotonic() - begun:.0f} s")
+    assert found == [], "\n".join(found)
+    assert desk.errors == []
