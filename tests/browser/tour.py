@@ -14,7 +14,6 @@ from playwright.sync_api import Locator, expect
 
 from imgcls_lab import demo_data
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
 from tests.browser.conftest import TOKEN, Desk, Lab
 from tests.waiting import until
 
@@ -52,12 +51,16 @@ def wait_for(desk: Desk, run: str, *states: str, seconds: float = 150) -> None:
     until(lambda: ask(desk, "GET", f"runs/{run}")["state"] in states, seconds, lambda: f"{run} did not become {states}")
 
 
+def demo(desk: Desk, lab: Lab) -> tuple[demo_data.DemoFiles, dict[str, Any]]:
+    """The demo's data set and model, registered, and its config."""
+    ask(desk, "POST", "demo", {})
+    files = demo_data.prepare(Settings(home=str(lab.home), datasets_dir=str(lab.datasets)))
+    return files, demo_data.demo_config(files.root, files.model).model_dump(mode="json")
+
+
 def prepare(desk: Desk, lab: Lab) -> Prepared:
     """The demo's data with two trainings, a failed one, a sweep, an audit; one run under way and one that waits."""
-    settings = Settings(home=str(lab.home), datasets_dir=str(lab.datasets))
-    with Store.open(settings) as store:
-        files = demo_data.prepare(settings, store)
-    base = demo_data.demo_config(files.root, files.model).model_dump(mode="json")
+    files, base = demo(desk, lab)
 
     def submit(name: str, **fields: object) -> str:
         return str(ask(desk, "POST", "runs", {"config": {**base, **fields}, "name": name})["id"])
@@ -67,7 +70,12 @@ def prepare(desk: Desk, lab: Lab) -> Prepared:
     failed = submit("digits without its files", root=str(gone), epochs=1)
     shutil.rmtree(gone)  # while it waits for the first to end
     other = submit("digits, higher learning rate", epochs=2, lr=1e-2, batch_size=64)
-    sweep = ask(desk, "POST", "sweeps", {"base": {**base, "epochs": 1}, "space": {"lr": [1e-3, 3e-3]}, "name": "rates"})
+    sweep = ask(
+        desk,
+        "POST",
+        "sweeps",
+        {"base": {**base, "epochs": 1}, "space": {"lr": {"values": [1e-3, 3e-3]}}, "name": "rates"},
+    )
     dataset = ask(desk, "GET", "datasets")[0]["id"]
     wait_for(desk, best, "succeeded")
     audit = ask(desk, "POST", f"datasets/{dataset}/audit", {"run_id": best})

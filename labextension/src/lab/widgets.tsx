@@ -20,7 +20,9 @@ const ComparePage = lazyView(() => import('../views/pages/compare').then(page =>
 const ConfigPage = lazyView(() => import('../views/pages/config').then(page => page.ConfigPage));
 const ProjectPage = lazyView(() => import('../views/pages/project').then(page => page.ProjectPage));
 const DatasetPage = lazyView(() => import('../views/pages/dataset').then(page => page.DatasetPage));
-const NewNotebookRun = lazyView(() => import('../views/forms/new_notebook_run').then(page => page.NewNotebookRun));
+const NewNotebookRun = lazyView(() =>
+  import('../views/forms/new_notebook_run').then(page => page.NewNotebookRun),
+);
 const NewRun = lazyView(() => import('../views/forms/new_run').then(page => page.NewRun));
 const NewSweep = lazyView(() => import('../views/forms/new_sweep').then(page => page.NewSweep));
 const RegistriesPage = lazyView(() => import('../views/pages/registries').then(page => page.RegistriesPage));
@@ -89,6 +91,12 @@ class SidebarWidget extends ViewWidget {
     private readonly current: CurrentRun,
   ) {
     super(context);
+    this.node.tabIndex = -1;
+  }
+
+  /** The keyboard follows: Tab goes on inside. */
+  protected override onActivateRequest(): void {
+    if (!this.node.contains(document.activeElement)) this.node.focus();
   }
 
   protected override view(): ReactElement {

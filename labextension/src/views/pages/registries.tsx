@@ -40,7 +40,7 @@ function Registry({ registry }: { registry: RegistryName }) {
     <div className="imgcls-stack">
       <div className="imgcls-filters">
         <p className="imgcls-muted">
-          {items?.length === 0 ? empty : items ? plural(items.length, one) : 'Reading…'}
+          {items?.length === 0 ? empty : items ? plural(items.length, one) : 'Reading the list…'}
         </p>
         <span className="imgcls-spacer" />
         <Button primary disabled={editing === 'new'} onClick={() => setEditing('new')}>

@@ -14,7 +14,7 @@ import { isDown, useSession, type TensorBoardTarget } from './tensorboard_sessio
 import '../ui/layout.css';
 import './tensorboard.css';
 
-interface Props {
+export interface TensorBoardPageProps {
   target: TensorBoardTarget;
   /** Where a TensorBoard is served: a URL of this origin that ends with a slash. */
   address: (id: string) => string;
@@ -34,7 +34,7 @@ function useVisible(element: React.RefObject<Element | null>): boolean {
 }
 
 /** Its runs, and how to choose others: shown at once, taken back where the server refuses. */
-function useChosenRuns(board: Board | undefined, onOpen: Props['onOpen']) {
+function useChosenRuns(board: Board | undefined, onOpen: TensorBoardPageProps['onOpen']) {
   const source = useSource();
   const [chosen, setChosen] = useState<string[] | null>(null); // null: as the server has them
   const [refused, setRefused] = useState<string | null>(null);
@@ -120,7 +120,7 @@ function Head({ board, down, choosing, onChoosing, action, onRestarted }: HeadPr
   );
 }
 
-export function TensorBoardPage({ target, address, onOpen }: Props) {
+export function TensorBoardPage({ target, address, onOpen }: TensorBoardPageProps) {
   const root = useRef<HTMLDivElement>(null);
   const visible = useVisible(root);
   const { session, dispatch } = useSession(target, visible);

@@ -30,7 +30,7 @@ export function lazyView<P extends object>(load: () => Promise<ComponentType<P>>
         <Button onClick={() => setFailed(false)}>Try again</Button>
       </div>
     ) : (
-      <p className="imgcls-empty imgcls-muted">Loading…</p>
+      <p className="imgcls-empty imgcls-muted">Loading the page…</p>
     );
   };
 }
