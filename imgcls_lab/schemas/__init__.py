@@ -137,6 +137,7 @@ from imgcls_lab.schemas.run_contents import (
     LogMatches,
     RunFile,
     RunFiles,
+    RunManifest,
     StartPhase,
 )
 from imgcls_lab.schemas.run_lists import (
@@ -359,6 +360,7 @@ __all__ = [
     "RunGroups",
     "RunIdList",
     "RunIds",
+    "RunManifest",
     "RunPage",
     "RunRow",
     "RunView",

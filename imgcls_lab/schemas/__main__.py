@@ -36,7 +36,7 @@ from imgcls_lab.schemas.registry import (
     ProjectView,
 )
 from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
-from imgcls_lab.schemas.run_contents import FreedSpace, LogMatches, RunFiles, StartPhase
+from imgcls_lab.schemas.run_contents import FreedSpace, LogMatches, RunFiles, RunManifest, StartPhase
 from imgcls_lab.schemas.run_lists import RunColumns, RunGroups, RunIdList, SavedViewEdit, SavedViewView
 from imgcls_lab.schemas.runs import (
     ActionReply,
@@ -87,6 +87,7 @@ class WireTypes(Wire):
     report: EpochReport
     log_matches: LogMatches
     run_files: RunFiles
+    run_manifest: RunManifest
     start_phase: StartPhase
     freed: FreedSpace
     project: ProjectView

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from imgcls_lab.schemas.base import Wire
 
@@ -25,6 +25,12 @@ class RunFiles(Wire):
     files: list[RunFile]  # at most MAX_FILES
     more: int  # files that are not listed
     size: int  # bytes of those that are
+
+
+class RunManifest(Wire):
+    """What a run recorded before its first step. manifest: None where it has recorded nothing yet."""
+
+    manifest: dict[str, Any] | None
 
 
 class LogMatch(Wire):

@@ -136,7 +136,7 @@ class RunDetail(RunView):
     attempts: list[AttemptView]
     checkpoints: list[CheckpointView]
     series_names: list[str]  # tags of the metrics that it has
-    manifest: dict[str, Any] | None
+    manifest: dict[str, Any] | None  # without what is long: `GET runs/ID/manifest` has all
     folder: str
     data_revision: int | None = None  # of its data set; None: the folders as they are, or corrections from a file
     data_revision_digest: str = ""  # of its corrections; empty: it has none

@@ -1,4 +1,4 @@
-"""Routes of what a run's folder holds: its files and their download, a search in its log, what its starts took."""
+"""Routes of what a run's folder holds: its files and their download, a search in its log, what it recorded."""
 
 from __future__ import annotations
 
@@ -120,6 +120,15 @@ class StartPhasesHandler(ApiHandler):
         await self.answer(lambda store: store.run_contents.start_phases(run_id))
 
 
+class ManifestHandler(ApiHandler):
+    """All that a run recorded before its first step."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+        await self.answer(lambda store: store.run_contents.manifest(run_id))
+
+
 def routes(backend: Backend) -> list[Route]:
     given: dict[str, Any] = {"backend": backend}
     return [
@@ -128,4 +137,5 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/checkpoints/ID", CheckpointHandler, **given),
         route("api/runs/ID/log/search", LogSearchHandler, **given),
         route("api/runs/ID/starts", StartPhasesHandler, **given),
+        route("api/runs/ID/manifest", ManifestHandler, **given),
     ]

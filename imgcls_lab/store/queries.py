@@ -392,7 +392,7 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
                 if absent is not None or is_folder(folder, row.path, elsewhere(run.config, folder))
             ],
             "series_names": [name for _, name in tags_of(session, run)],
-            "manifest": manifest_of(settings, run.id) if absent is None else None,
+            "manifest": _short_manifest(settings, run.id) if absent is None else None,
             "folder": str(folder) if absent is None else homes.path_of(session, run),
             "data_revision": run.data_revision,
             "data_revision_digest": run.data_revision_digest,
@@ -419,6 +419,12 @@ def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
         if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):
             return Scan(name, {str(path): str(reason) for path, reason in data["quarantined"].items()})
     return None
+
+
+def _short_manifest(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    """A run's manifest without what is long and only its environment shows: a page asks for it at each epoch."""
+    found = manifest_of(settings, run_id)
+    return found and {name: value for name, value in found.items() if name not in ("packages", "git")}
 
 
 def manifest_of(settings: Settings, run_id: str) -> dict[str, Any] | None:

@@ -32,9 +32,9 @@ from imgcls_lab.run_layout import (
     event_files,
 )
 from imgcls_lab.run_paths import is_folder, names_in, open_plain
-from imgcls_lab.schemas import FileKind, LogMatches, RunFile, RunFiles, StartPhase
+from imgcls_lab.schemas import FileKind, LogMatches, RunFile, RunFiles, RunManifest, StartPhase
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import homes, log_search
+from imgcls_lab.store import homes, log_search, queries
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_rows import find_run
 
@@ -98,6 +98,10 @@ class RunContents:
         except OSError:
             raise NotFoundError(f"“{wanted.name}” was just removed.", reason="no_file") from None
         return Opened(file, os.fstat(file.fileno()).st_size, f"{folder.name}-{wanted.name.replace('/', '-')}")
+
+    def manifest(self, text: str) -> RunManifest:
+        """All that the run recorded before its first step. Raises NotFoundError."""
+        return RunManifest(manifest=queries.manifest_of(self._settings, self._folder(text)[0].name))
 
     def search_log(self, text: str, words: str, node: int = 0) -> LogMatches:
         """Lines of the run's log, or of that of a further node, that hold a text. Raises NotFoundError, InputError."""

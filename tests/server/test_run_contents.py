@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +52,7 @@ async def test_no_download_leads_out_of_the_folder_or_goes_without_a_token(
     assert not [file["name"] for file in listed if file["name"].endswith((".log", "epoch-0001.json"))]
     for wrong in ("0" * 16, "..%2F..%2Fsecret.log", "output.log"):
         assert (await api("GET", f"runs/{training.run.id}/files/{wrong}")).status == 404
-    for path in ("files", f"files/{listed[0]['id']}", "log/search", "starts"):
+    for path in ("files", f"files/{listed[0]['id']}", "log/search", "starts", "manifest"):
         assert (await api("GET", f"runs/{training.run.id}/{path}", headers={})).status == 403
 
 
@@ -150,3 +151,14 @@ async def test_a_checkpoint_is_deleted_and_says_what_it_freed(
     assert [item.name for item in store.runs.get(training.run.id).checkpoints] == ["a001-s00000002", "a001-s00000003"]
     assert (await api("DELETE", first)).status == 404
     assert (await api("DELETE", f"runs/{training.run.id}/checkpoints/..%2F..%2Fetc")).status == 404
+
+
+async def test_what_is_long_of_a_manifest_comes_when_it_is_asked_for(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    path = f"runs/{training.run.id}/manifest"
+    assert (await api("GET", path)).json == {"manifest": None}
+    recorded = {"seed": 0, "packages": {"numpy": "2.1"}, "git": {"commit": "c0ffee", "diff": "+one line"}}
+    (training.folder / "manifest.json").write_text(json.dumps(recorded))
+    assert (await api("GET", path)).json == {"manifest": recorded}
+    assert (await api("GET", f"runs/{training.run.id}")).json["manifest"] == {"seed": 0}
+    assert (await api("GET", "runs/20200101-000000-aaaaaa/manifest")).status == 404

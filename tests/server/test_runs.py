@@ -143,7 +143,7 @@ async def test_a_question_that_makes_no_sense_is_refused(api: Api) -> None:
 async def test_a_run_shows_all_that_its_page_needs(api: Api, train: Callable[..., Training]) -> None:
     training = train()
     training.points(1, 2, 3)
-    (training.folder / "manifest.json").write_text('{"seed": 0}')
+    (training.folder / "manifest.json").write_text('{"seed": 0, "packages": {"numpy": "2.1"}, "git": {"diff": "+"}}')
     shown = (await api("GET", f"runs/{training.run.id}")).json
     assert (shown["state"], shown["step"], shown["total_steps"]) == ("running", 3, 100)
     assert shown["folder"] == str(training.folder)

@@ -72,6 +72,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['startPhases']).id)}/starts`);
     case 'runFiles':
       return get(`runs/${part((params as Params['runFiles']).id)}/files`);
+    case 'manifest':
+      return get(`runs/${part((params as Params['manifest']).id)}/manifest`);
     case 'report': {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);

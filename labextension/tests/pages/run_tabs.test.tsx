@@ -100,8 +100,9 @@ it('shows the changes that were not committed as text, and which packages differ
     git: { commit: 'abc123', diff: 'diff --git a/x b/x\n-<b>old</b>\n+new\n', diff_cut: false },
   };
   const other = { ...manifest, packages: { numpy: '2.1', torch: '2.4' } };
-  await show(<EnvironmentTab run={aRunDetail({ manifest, parent_id: 'p1' })} />, {
-    run: () => aRunDetail({ id: 'p1', name: 'the parent', manifest: other }),
+  await show(<EnvironmentTab run={aRunDetail({ parent_id: 'p1' })} />, {
+    run: () => aRunDetail({ id: 'p1', name: 'the parent' }),
+    manifest: ({ id }) => ({ manifest: id === 'p1' ? other : manifest }),
   });
   const diff = host.querySelector('.imgcls-diff')!;
   expect(diff.querySelector('.imgcls-diff-removed')!.textContent).toBe('-<b>old</b>\n');

@@ -41,6 +41,7 @@ export interface WireTypes {
   report: EpochReport;
   log_matches: LogMatches;
   run_files: RunFiles;
+  run_manifest: RunManifest;
   start_phase: StartPhase;
   freed: FreedSpace;
   project: Project;
@@ -819,6 +820,14 @@ export interface RunFile {
     | 'other';
   size: number;
   modified_at: number;
+}
+/**
+ * What a run recorded before its first step. manifest: None where it has recorded nothing yet.
+ */
+export interface RunManifest {
+  manifest: {
+    [k: string]: unknown;
+  } | null;
 }
 /**
  * What an attempt did before its first step. seconds: null while it does it.

@@ -64,6 +64,7 @@ import type {
   RunDetail,
   RunEdit,
   RunFiles,
+  RunManifest,
   RunEdits,
   RunPage,
   RunsBatch,
@@ -188,6 +189,8 @@ export type Params = {
   /** What the starts of a run's attempts took. */
   startPhases: { id: string };
   runFiles: { id: string };
+  /** All that a run recorded before its first step; its details have the short part of it. */
+  manifest: { id: string };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   evaluation: EvaluationQuery;
   evaluated: RunImagesQuery;
@@ -241,6 +244,7 @@ export type Result = {
   logSearch: LogMatches;
   startPhases: StartPhase[];
   runFiles: RunFiles;
+  manifest: RunManifest;
   report: EpochReport;
   evaluation: Evaluation;
   evaluated: EvaluatedPage;

@@ -134,8 +134,12 @@ function Diff({ diff, cut }: { diff: string; cut: boolean }) {
 
 export function EnvironmentTab({ run }: { run: RunDetail }) {
   const [against, setAgainst] = useState('');
-  const { data, error } = useQuery('run', against ? { id: against } : null);
-  const manifest = run.manifest as Manifest | null;
+  const own = useQuery('manifest', { id: run.id });
+  const other = useQuery('run', against ? { id: against } : null);
+  const recorded = useQuery('manifest', against ? { id: against } : null);
+  const manifest = own.data?.manifest as Manifest | null | undefined;
+  if (own.error) return <Problem>{own.error}</Problem>;
+  if (manifest === undefined) return <p className="imgcls-muted">Reading what the run recorded…</p>;
   if (!manifest) {
     return (
       <p className="imgcls-muted">
@@ -143,8 +147,8 @@ export function EnvironmentTab({ run }: { run: RunDetail }) {
       </p>
     );
   }
-  const chosen = against && data?.id === against ? data : null;
-  const theirs = chosen ? ((chosen.manifest ?? {}) as Manifest) : null;
+  const chosen = against && other.data?.id === against && recorded.data ? other.data : null;
+  const theirs = chosen ? ((recorded.data?.manifest ?? {}) as Manifest) : null;
   const { packages = {}, git } = manifest;
   return (
     <div className="imgcls-stack">
@@ -160,8 +164,10 @@ export function EnvironmentTab({ run }: { run: RunDetail }) {
           }
         />
       </div>
-      <Problem>{error}</Problem>
-      {chosen && !chosen.manifest && <p className="imgcls-note">“{chosen.name}” has recorded nothing.</p>}
+      <Problem>{other.error ?? recorded.error}</Problem>
+      {chosen && !recorded.data?.manifest && (
+        <p className="imgcls-note">“{chosen.name}” has recorded nothing.</p>
+      )}
       <Table facts={factsOf(manifest)} other={theirs && factsOf(theirs)} name={chosen?.name ?? ''} />
       <details open={theirs !== null}>
         <summary>{theirs ? 'Packages that differ' : plural(Object.keys(packages).length, 'package')}</summary>
