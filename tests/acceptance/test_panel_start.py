@@ -77,7 +77,7 @@ def start(chromium: Browser, lab: Lab, *, panel: bool) -> Start:
         page.wait_for_timeout(SETTLES)
         metrics = session.send("Performance.getMetrics")["metrics"]
         work = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration") * 1000
-        ours = sum(f"/labextensions/{OURS}/" in url for url in asked)
+        ours = sum(f"/extensions/{OURS}/" in url for url in asked)
         return Start(page.evaluate("() => window.started"), work, ours)
     finally:
         context.close()

@@ -116,7 +116,7 @@ def image_of_the_evaluation(desk: Desk) -> Iterator[str]:
 
 
 def questions_of_the_run(desk: Desk) -> Iterator[str]:
-    desk.main.locator(".imgcls-run-head, .imgcls-head").first.get_by_role("button", name="Delete").click()
+    desk.main.locator(".imgcls-head").get_by_role("button", name="Delete…").click()
     yield "delete"
     desk.page.keyboard.press("Escape")
 
@@ -127,6 +127,7 @@ def unfolded_form(desk: Desk) -> Iterator[str]:
 
 
 def folder_browser(desk: Desk) -> Iterator[str]:
+    desk.main.get_by_role("tab", name="Data sets").click()
     desk.main.get_by_role("button", name="Register a folder…").click()
     yield "register"
 
@@ -142,7 +143,7 @@ def stops(lab: Lab, has: Prepared) -> list[Stop]:
         Stop("runs", {"view": "runs"}),
         Stop("compare", {"view": "compare", "ids": [has.best, has.other]}),
         Stop("run", {"view": "run", "id": has.best}, image_of_the_evaluation),
-        Stop("run-failed", {"view": "run", "id": has.failed}),
+        Stop("run-failed", {"view": "run", "id": has.failed}, questions_of_the_run),
         Stop("run-running", {"view": "run", "id": has.running}),
         Stop("run-waiting", {"view": "run", "id": has.waiting}),
         Stop("run-sweep", {"view": "run", "id": has.sweep}),
@@ -175,21 +176,19 @@ def close_tabs(desk: Desk) -> None:
     expect(desk.page.locator(".imgcls-main")).to_have_count(0)
 
 
-def walk(desk: Desk, lab: Lab, has: Prepared) -> Iterator[str]:
-    """Show each page with each of its tabs; yields what is in front. The page is in the caller's hands meanwhile."""
-    for stop in stops(lab, has):
-        page = show(desk, stop.place)
-        tabs = page.get_by_role("tablist").first.get_by_role("tab")
-        if tabs.count() == 0:
-            yield stop.name
-        for number in range(tabs.count()):
-            tabs.nth(number).click()
-            settle(desk)
-            yield f"{stop.name}-{re.sub(r'[^a-z]+', '-', tabs.nth(number).inner_text().lower()).strip('-')}"
-        for what in stop.then(desk) if stop.then else ():
-            settle(desk)
-            yield f"{stop.name}-{what}"
-        close_tabs(desk)
+def visit(desk: Desk, stop: Stop) -> Iterator[str]:
+    """Show a page with each of its tabs; yields what is in front. The page is in the caller's hands meanwhile."""
+    page = show(desk, stop.place)
+    tabs = page.get_by_role("tablist").first.get_by_role("tab")
+    if tabs.count() == 0:
+        yield stop.name
+    for number in range(tabs.count()):
+        tabs.nth(number).click()
+        settle(desk)
+        yield f"{stop.name}-{re.sub(r'[^a-z]+', '-', tabs.nth(number).inner_text().lower()).strip('-')}"
+    for what in stop.then(desk) if stop.then else ():
+        settle(desk)
+        yield f"{stop.name}-{what}"
 
 
 def change_theme(desk: Desk, theme: str) -> None:
