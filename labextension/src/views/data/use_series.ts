@@ -15,6 +15,7 @@ const MAX_POINTS = 2000; // a series, in one answer
 const MIN_POINTS = 150;
 const ALL_POINTS = 120_000; // of all series together
 const NONE: Points = { store: new SeriesStore() };
+const REDRAWN = 250; // ms between two drawings of live curves: more often is more work than there is to see
 const SETTLED = 150; // ms that a window stays before its detail is asked for
 
 const SERIES: Subscription<'series', MetricsTopic, Points> = {
@@ -26,6 +27,7 @@ const SERIES: Subscription<'series', MetricsTopic, Points> = {
     store.add(batch);
     return { store };
   },
+  every: REDRAWN,
 };
 
 /** So many points a series that an answer with all of them stays small. */

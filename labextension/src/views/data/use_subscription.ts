@@ -20,6 +20,8 @@ export interface Subscription<K extends Query, T extends Topic, D> {
   topic: T | ((reply: Result[K], params: Params[K]) => T);
   /** The data after a batch. */
   merge: (data: D | undefined, batch: BatchOf[T['kind']]) => D;
+  /** Batches are shown at most once in so many ms, where what shows them is costly. */
+  every?: number;
 }
 
 interface State<D> {
@@ -31,7 +33,7 @@ interface State<D> {
 /** Data from a query and, while `follow`, from a topic. `params` null: nothing. After a gap the query is asked again;
  * the last data stay until its answer is there. */
 export function useSubscription<K extends Query, T extends Topic, D>(
-  { query, begin, topic, merge }: Subscription<K, T, D>,
+  { query, begin, topic, merge, every = 0 }: Subscription<K, T, D>,
   params: Params[K] | null,
   follow = true,
 ): State<D> {
@@ -44,10 +46,24 @@ export function useSubscription<K extends Query, T extends Topic, D>(
     const stop = new AbortController();
     let data: D | undefined;
     const show = (part: Partial<State<D>>) => stop.signal.aborted || setState(was => ({ ...was, ...part }));
+    let shown = -Infinity;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const showData = () => {
+      clearTimeout(timer);
+      timer = undefined;
+      shown = performance.now();
+      show({ data, error: null });
+    };
+    const take = (batch: BatchOf[T['kind']]) => {
+      data = merge(data, batch);
+      const wait = shown + every - performance.now();
+      if (wait <= 0) showData();
+      else timer ??= setTimeout(showData, wait);
+    };
     const subscribe = (to: T) =>
       source.subscribe(
         to,
-        batch => show({ data: (data = merge(data, batch)), error: null }),
+        take,
         connection => (connection === 'gap' ? setRound(n => n + 1) : show({ connection })),
         stop.signal,
       );
@@ -59,12 +75,16 @@ export function useSubscription<K extends Query, T extends Topic, D>(
     source.query(query, asked, stop.signal).then(
       reply => {
         if (stop.signal.aborted) return;
-        show({ data: (data = begin(reply, data)), error: null });
+        data = begin(reply, data);
+        showData();
         if (follow && typeof topic === 'function') subscribe(topic(reply, asked));
       },
       problem => show({ error: messageOf(problem) }),
     );
-    return () => stop.abort();
-  }, [source, query, begin, topic, merge, key, follow, round]);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [source, query, begin, topic, merge, every, key, follow, round]);
   return state;
 }
