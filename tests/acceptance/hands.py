@@ -52,7 +52,7 @@ class Hands:
     def palette(self, words: str) -> None:
         """Search the palette and take its first answer."""
         self.press("Control+Shift+c")
-        self.page.locator(".lm-CommandPalette-input").locator("visible=true").wait_for()
+        self.page.locator("#command-palette input, #modal-command-palette input").first.wait_for()
         self.type(words)
         self.page.locator(".lm-CommandPalette-item.lm-mod-active").wait_for()
         self.press("Enter")
