@@ -18,7 +18,7 @@ from tests.browser.conftest import TOKEN, Desk, Lab
 from tests.waiting import until
 
 VIEWS = Path(__file__).parents[2] / "labextension/src/views/ui/navigation.ts"
-WAITS = re.compile(r"^(Reading|Loading|Checking)\b.*…")  # what a page says while it has nothing to show yet
+WAITS = re.compile(r"^(Reading|Loading|Checking|Looking)\b.*…")  # what a page says while it has nothing to show yet
 ELSEWHERE = {"executed-notebook"}  # shown by Lab's own notebook
 
 

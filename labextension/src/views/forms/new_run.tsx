@@ -188,7 +188,7 @@ function Form(props: Props) {
         <VersionsPreview
           {...{ layout, config }}
           valid={check.valid}
-          drawable={check.reply?.may_draw ?? false}
+          drawable={check.reply?.may_draw}
           dataset={dataset?.id}
         />
       </Preflight>

@@ -132,7 +132,9 @@ export function SpaceFields({ space: { read, put, add, remove }, names, base, fi
           onRemove={read.length > 1 ? () => remove(row.id) : undefined}
         />
       ))}
-      <Button onClick={add}>One more setting</Button>
+      <div className="imgcls-space-more">
+        <Button onClick={add}>One more setting</Button>
+      </div>
     </fieldset>
   );
 }

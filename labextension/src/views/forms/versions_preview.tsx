@@ -14,8 +14,8 @@ interface Props {
   config: TrainConfig;
   /** The config can be launched: only then is it drawn. */
   valid: boolean;
-  /** The server has all that it needs for it. */
-  drawable: boolean;
+  /** The server has all that it needs for it; undefined: it is looking. */
+  drawable: boolean | undefined;
 }
 
 /** The part of a config on which the picture depends, so that another learning rate draws nothing anew. */
@@ -33,7 +33,7 @@ function drawn(layout: Layout, config: TrainConfig): TrainConfig {
 export function VersionsPreview({ layout, dataset, config, valid, drawable }: Props) {
   const [number, setNumber] = useState(0);
   const [seed, setSeed] = useState(0);
-  const ready = valid && drawable && dataset !== undefined;
+  const ready = valid && drawable === true && dataset !== undefined;
   const picture = usePicture(
     ready
       ? { kind: 'versions', id: dataset, image: String(number), config: drawn(layout, config), number, seed }
@@ -74,9 +74,11 @@ export function VersionsPreview({ layout, dataset, config, valid, drawable }: Pr
             {picture.error ??
               (ready
                 ? 'Drawing: the first time starts a process, some seconds…'
-                : valid
-                  ? 'Not drawn: the files of the model are not on this machine, or a plugin prepares the images.'
-                  : 'Not while something is wrong.')}
+                : !valid
+                  ? 'Not while something is wrong.'
+                  : drawable === undefined
+                    ? 'Looking at the data and the model…'
+                    : 'Not drawn: the files of the model are not on this machine, or a plugin prepares the images.')}
           </p>
         )}
       </div>
