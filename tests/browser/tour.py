@@ -33,6 +33,8 @@ class Prepared(NamedTuple):
     waiting: str
     audit: str
     dataset: int
+    project: int
+    config: int
 
 
 def ask(desk: Desk, verb: str, path: str, body: object = None) -> Any:
@@ -87,7 +89,8 @@ def prepare(desk: Desk, lab: Lab) -> Prepared:
     wait_for(desk, running, "running")
     notes = "# What was tried\n\nThree epochs with the *demo's* settings."
     ask(desk, "PATCH", f"runs/{best}", {"notes": notes, "tags": ["first"]})
-    return Prepared(best, other, failed, sweep["id"], running, waiting, audit["run_id"], dataset)
+    project, config = (int(ask(desk, "GET", kind)[0]["id"]) for kind in ("projects", "configs"))
+    return Prepared(best, other, failed, sweep["id"], running, waiting, audit["run_id"], dataset, project, config)
 
 
 def write_notebook(lab: Lab) -> str:
@@ -148,6 +151,8 @@ def stops(lab: Lab, has: Prepared) -> list[Stop]:
         Stop("run-waiting", {"view": "run", "id": has.waiting}),
         Stop("run-sweep", {"view": "run", "id": has.sweep}),
         Stop("run-audit", {"view": "run", "id": has.audit}),
+        Stop("project", {"view": "project", "id": has.project}),
+        Stop("config", {"view": "config", "id": has.config}),
         Stop("dataset", {"view": "dataset", "id": has.dataset}),
         Stop("tensorboard", {"view": "tensorboard", "run_ids": [has.best]}),
     ]

@@ -141,7 +141,11 @@ export function DatasetImages({ detail, draft, filter, onFilter }: Props) {
         <>
           <Filters {...{ detail, filter, onFilter }} />
           <span className="imgcls-muted imgcls-num">
-            {pages.total !== undefined ? `${count(pages.total)} images` : pages.error ? '' : 'Reading the images…'}
+            {pages.total !== undefined
+              ? `${count(pages.total)} images`
+              : pages.error
+                ? ''
+                : 'Reading the images…'}
           </span>
         </>
       }
