@@ -110,6 +110,7 @@ function Page({ detail, tab, onTab, reload }: PageProps) {
           title={name => (number(name) > 0 ? `${name} ${count(number(name))}` : name)}
           panelClass="imgcls-dataset-tab"
         >
+          <h2 className="imgcls-sr">{tab}</h2>
           {looks && (tab === 'Overview' || tab === 'Images') && <FirstLook {...{ dataset, audit }} />}
           {tab === 'Overview' && !looks && (
             <DatasetOverview key={scan} {...{ detail, columns }} onClass={openClass} />

@@ -63,7 +63,7 @@ function Registry({ registry }: { registry: RegistryName }) {
 export function RegistriesPage({ registry = 'datasets' }: { registry?: RegistryName }) {
   const [open, setOpen] = useState<RegistryName>(registry);
   return (
-    <div className="imgcls-page">
+    <article className="imgcls-page">
       <header className="imgcls-page-head">
         <h1>Registries</h1>
       </header>
@@ -77,6 +77,6 @@ export function RegistriesPage({ registry = 'datasets' }: { registry?: RegistryN
       >
         <Registry key={open} registry={open} />
       </Tabs>
-    </div>
+    </article>
   );
 }

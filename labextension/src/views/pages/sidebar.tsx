@@ -140,7 +140,7 @@ export function Sidebar({ current }: { current?: string }) {
   const { connection, counts, loaded, error, refresh } = useRuns();
   const now = useNow(true, 30);
   return (
-    <div className="imgcls-sidebar">
+    <section className="imgcls-sidebar" aria-label="Image Lab">
       <header className="imgcls-side-head">
         <h1 className="imgcls-clip">Image Lab</h1>
         <ConnectionNotice connection={connection} />
@@ -164,6 +164,6 @@ export function Sidebar({ current }: { current?: string }) {
         )}
       </div>
       <Foot />
-    </div>
+    </section>
   );
 }

@@ -121,7 +121,7 @@ function Head({ board, down, choosing, onChoosing, action, onRestarted }: HeadPr
 }
 
 export function TensorBoardPage({ target, address, onOpen }: TensorBoardPageProps) {
-  const root = useRef<HTMLDivElement>(null);
+  const root = useRef<HTMLElement>(null);
   const visible = useVisible(root);
   const { session, dispatch } = useSession(target, visible);
   const { board, round, error } = session;
@@ -142,7 +142,13 @@ export function TensorBoardPage({ target, address, onOpen }: TensorBoardPageProp
   }, [id, round, onOpen]);
   const reopen = () => dispatch({ type: 'reopen' });
   return (
-    <div className="imgcls-board" ref={root} data-board={board?.id} data-board-state={board?.state}>
+    <section
+      aria-label="TensorBoard"
+      className="imgcls-board"
+      ref={root}
+      data-board={board?.id}
+      data-board-state={board?.state}
+    >
       <Head {...{ board, down, choosing, action }} onChoosing={setChoosing} onRestarted={reopen} />
       <Problem>{error ?? action.error ?? refused}</Problem>
       {error && (
@@ -175,6 +181,6 @@ export function TensorBoardPage({ target, address, onOpen }: TensorBoardPageProp
           onLeave={leave}
         />
       )}
-    </div>
+    </section>
   );
 }

@@ -1,5 +1,5 @@
 // Tabs and the panel of the one that is open, by the keys and roles of the WAI-ARIA pattern: one tab is in the order
-// of Tab, the arrows, Home and End go to the others.
+// of Tab, the arrows, Home and End go to the others. The panel is in that order, too: keys scroll it.
 import { useId, useRef, type KeyboardEvent, type ReactNode } from 'react';
 import './tabs.css';
 
@@ -65,7 +65,13 @@ export function Tabs<T extends string>({
           </button>
         ))}
       </div>
-      <div className={panelClass} role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${open}`}>
+      <div
+        className={panelClass}
+        role="tabpanel"
+        tabIndex={0}
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${open}`}
+      >
         {children}
       </div>
     </>
