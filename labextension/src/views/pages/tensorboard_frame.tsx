@@ -1,7 +1,8 @@
 // TensorBoard's own page in a frame: its address, its theme, and its reload button while a run is live.
-import { useEffect, useLayoutEffect, useRef } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { usePoll } from '../data/use_poll';
 import { onTheme } from '../ui/theme';
+import '../ui/layout.css';
 import './tensorboard_frame.css';
 
 const RELOAD = 10_000; // ms between two reloads of the event files of a live run
@@ -50,6 +51,7 @@ interface Props {
 
 export function TensorBoardFrame({ start, title, live, onLeave }: Props) {
   const frame = useRef<HTMLIFrameElement>(null);
+  const [loaded, setLoaded] = useState(false);
   useLayoutEffect(() => {
     const element = frame.current;
     if (!element) return;
@@ -74,5 +76,20 @@ export function TensorBoardFrame({ start, title, live, onLeave }: Props) {
     RELOAD,
     live,
   );
-  return <iframe ref={frame} className="imgcls-frame" title={title} />;
+  return (
+    <>
+      {!loaded && (
+        <p className="imgcls-empty imgcls-muted" role="status">
+          TensorBoard loads its page…
+        </p>
+      )}
+      <iframe
+        ref={frame}
+        className="imgcls-frame"
+        title={title}
+        style={loaded ? undefined : { visibility: 'hidden' }} // it would be white, in the dark theme too
+        onLoad={() => setLoaded(was => was || frame.current?.contentWindow?.location.href !== 'about:blank')}
+      />
+    </>
+  );
 }
