@@ -56,3 +56,17 @@ it('looks at the folder of a data set again, and shows what it found', async () 
   expect(host.textContent).toContain('“dog” has no image');
   expect(host.textContent).toContain('2 .heic (`pip install pillow-heif`, then they are read)');
 });
+
+it('says how a project comes in from elsewhere', async () => {
+  const source = new FakeSource({ projects: () => [] });
+  await act(async () => {
+    root.render(
+      <SourceProvider value={source}>
+        <RegistriesPage registry="projects" />
+      </SourceProvider>,
+    );
+  });
+  const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Import…');
+  await act(async () => button!.click());
+  expect(host.querySelector('code')!.textContent).toBe('imgcls-lab projects import FILE');
+});

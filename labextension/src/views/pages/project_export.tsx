@@ -1,6 +1,13 @@
-// How a project leaves as one file, and comes into another installation: two commands.
+// How a project leaves as one file, and comes into another installation: a command each.
 import { CommandSentence } from './command_sentence';
 import '../ui/layout.css';
+
+export const ProjectImport = ({ file = 'FILE' }: { file?: string }) => (
+  <CommandSentence words={['imgcls-lab', 'projects', 'import', file]}>
+    This command imports the file of a project that was exported elsewhere, whole or not at all. Its runs are
+    view only until you claim them.
+  </CommandSentence>
+);
 
 export function ProjectExport({ name }: { name: string }) {
   const file = `${name}.tar`;
@@ -10,9 +17,7 @@ export function ProjectExport({ name }: { name: string }) {
         This command writes the project into one file: the folders of its runs with their best checkpoints,
         its configs with all versions, and your views of it.
       </CommandSentence>
-      <CommandSentence words={['imgcls-lab', 'projects', 'import', file]}>
-        And this one imports the file elsewhere. The runs are view only there until somebody claims them.
-      </CommandSentence>
+      <ProjectImport file={file} />
     </div>
   );
 }

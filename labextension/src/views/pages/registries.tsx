@@ -11,6 +11,7 @@ import { plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { Tabs } from '../ui/tabs';
+import { ProjectImport } from './project_export';
 import { ItemForm } from './registry_item_form';
 import { KINDS, type Item } from './registry_kinds';
 import { RegistryTable } from './registry_table';
@@ -34,6 +35,7 @@ function Registry({ registry }: { registry: RegistryName }) {
   const { one, add, empty } = KINDS[registry];
   const { data, error } = useQuery(registry, {});
   const [editing, setEditing] = useState<number | 'new' | null>(null);
+  const [importing, setImporting] = useState(false);
   const action = useAction();
   const items = data as Item[] | undefined;
   return (
@@ -43,11 +45,17 @@ function Registry({ registry }: { registry: RegistryName }) {
           {items?.length === 0 ? empty : items ? plural(items.length, one) : 'Reading the list…'}
         </p>
         <span className="imgcls-spacer" />
+        {registry === 'projects' && (
+          <Button aria-expanded={importing} onClick={() => setImporting(!importing)}>
+            Import…
+          </Button>
+        )}
         <Button primary disabled={editing === 'new'} onClick={() => setEditing('new')}>
           {add}
         </Button>
       </div>
       <Problem>{error ?? action.error}</Problem>
+      {importing && <ProjectImport />}
       {editing === 'new' && <NewItem registry={registry} onClose={() => setEditing(null)} />}
       {items && items.length > 0 && (
         <RegistryTable
