@@ -1,4 +1,4 @@
-"""Many runs at once: found by a query, edited, deleted. Called by the command line.
+"""Many runs at once: found by a query, edited, stopped, resumed, deleted. Called by the command line.
 
 The store takes so many runs in one request; more are sent in several.
 """
@@ -6,11 +6,12 @@ The store takes so many runs in one request; more are sent in several.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from imgcls_lab.api import context
 from imgcls_lab.api.validation import request
-from imgcls_lab.schemas import Deletion, EditedRuns, RunEdit, RunEdits, RunsEdit
+from imgcls_lab.executor import client
+from imgcls_lab.schemas import ActionReply, ActionRequest, Deletion, EditedRuns, RunEdit, RunEdits, RunsEdit
 from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_IDS
 from imgcls_lab.store.queries import RunOrder, filter_of
 
@@ -20,18 +21,33 @@ def found(where: str) -> list[str]:
     return context.store().run_lists.ids(filter_of(where), RunOrder(limit=MAX_IDS)).ids
 
 
-def edit(runs: Sequence[str], **fields: Any) -> EditedRuns:
-    """Change the same of many runs; those that cannot be changed are named with the reason. Of one, it is raised."""
+def edit(runs: Sequence[str], *, dry_run: bool = False, **fields: Any) -> EditedRuns:
+    """Change the same of many runs; those that cannot be changed are named with the reason. Of one, it is raised.
+
+    dry_run: only say which would be changed.
+    """
     wanted, store = request(RunEdit, **fields), context.store()
-    if len(runs) == 1:
+    if len(runs) == 1 and not dry_run:
         one = store.runs.edit(runs[0], wanted)
         return EditedRuns(changed=[one], refused=[], undo=[RunsEdit(runs=[one.id], edit=one.undo)])
     whole = EditedRuns(changed=[], refused=[], undo=[])
     for part in _parts(runs):
-        reply = store.runs.edit_many(RunEdits(edits=[RunsEdit(runs=part, edit=wanted)]))
+        reply = store.runs.edit_many(RunEdits(edits=[RunsEdit(runs=part, edit=wanted)], dry_run=dry_run))
         whole.changed += reply.changed
         whole.refused += reply.refused
         whole.undo += reply.undo
+    return whole
+
+
+def act(runs: Sequence[str], action: Literal["stop", "kill", "resume"], *, dry_run: bool = False) -> ActionReply:
+    """Stop, kill or resume many runs, or only say which; those that cannot be are named with the reason."""
+    store, whole = context.store(), ActionReply(changed=[], refused=[])
+    for part in _parts(runs):
+        reply = store.runs.act_many(request(ActionRequest, runs=part, action=action, dry_run=dry_run))
+        whole.changed += reply.changed
+        whole.refused += reply.refused
+    if action == "resume" and whole.changed and not dry_run:
+        client.ensure(store.settings)
     return whole
 
 

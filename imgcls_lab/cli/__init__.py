@@ -29,6 +29,7 @@ from imgcls_lab.cli import (
     many_runs,
     registry,
     replay,
+    run_actions,
     runs,
     settings,
     storage,
@@ -65,8 +66,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, many_runs, comparison, events, audits, inference, evaluations, replay, batch, registry,
-    cache, storage, executor, users, db, doctor, settings,
+    demo, train, finders, runs, run_actions, many_runs, comparison, events, audits, inference, evaluations, replay,
+    batch, registry, cache, storage, executor, users, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

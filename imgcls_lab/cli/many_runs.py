@@ -6,7 +6,7 @@ the exit code is 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,49 +16,66 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
-    from imgcls_lab.schemas import RefusedRun
+    from imgcls_lab.schemas import ActionReply, EditedRuns, RefusedRun
 
 RunIds = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids of runs, or their beginnings.")]
 Where = Annotated[str | None, typer.Option(help="All runs that this query finds, as of `runs --where`.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which runs it would be; nothing is changed.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+EXAMPLES = {
+    "tag": ("tag --where 'lr>1e-3 created>7d' --add promising --remove old", "tag 20261129-095605-97xvkt --add best"),
+    "archive": ("archive --where 'state=failed created<30d' --dry-run",),
+    "unarchive": ("unarchive --where 'archived=true tag=best'",),
+    "move": ("move production 20261129-095605-97xvkt", "move birds --where 'data=*birds'"),
+    "delete": ("delete --where 'archived=true size>1GB' --dry-run", "delete 20261129-095605-97xvkt --yes"),
+    "tags": ("tags",),
+    "views": ("views", "views --delete 'Best of last week'"),
+}
 
 
-def tag(
+def tag(  # noqa: PLR0917
     run_ids: RunIds = None,
     add: Annotated[list[str] | None, typer.Option("--add", help="A tag that they get. Repeatable.")] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", help="A tag that they lose. Repeatable.")] = None,
     where: Where = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Give runs tags, or take them away."""
     if not add and not remove:
         raise InputError("Say which tags: --add TAG, --remove TAG.")
-    _edit(run_ids, where, as_json, "tagged", add_tags=add or [], remove_tags=remove or [])
+    edits = {"add_tags": add or [], "remove_tags": remove or []}
+    _edit(chosen(run_ids, where), "tagged", dry_run=dry_run, as_json=as_json, **edits)
 
 
-def archive(run_ids: RunIds = None, where: Where = None, as_json: Json = False) -> None:
+def archive(run_ids: RunIds = None, where: Where = None, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Leave runs that have ended out of lists; `runs --where archived=any` shows them."""
-    _edit(run_ids, where, as_json, "archived", archived=True)
+    _edit(chosen(run_ids, where), "archived", dry_run=dry_run, as_json=as_json, archived=True)
 
 
-def unarchive(run_ids: RunIds = None, where: Where = None, as_json: Json = False) -> None:
+def unarchive(run_ids: RunIds = None, where: Where = None, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Bring archived runs back into lists. A query has to say archived=true."""
-    _edit(run_ids, where, as_json, "back in the lists", archived=False)
+    _edit(chosen(run_ids, where), "back in the lists", dry_run=dry_run, as_json=as_json, archived=False)
 
 
 def move(
     project: Annotated[str, typer.Argument(help="The project; made if there is none.")],
     run_ids: RunIds = None,
     where: Where = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Move runs to another project."""
     from imgcls_lab.api import context
     from imgcls_lab.api.validation import project_id
 
-    chosen = _chosen(run_ids, where)
-    project_number = project_id(context.store(), project, make=True)
-    _edit(chosen, None, as_json, f"moved to {project}", project_id=project_number)
+    runs = chosen(run_ids, where)
+    if dry_run and context.store().projects.named(project) is None:
+        say(f"The project “{project}” would be made.", err=True)
+        _edit(runs, f"moved to {project}", dry_run=True, as_json=as_json)
+        return
+    number = project_id(context.store(), project, make=True)
+    _edit(runs, f"moved to {project}", dry_run=dry_run, as_json=as_json, project_id=number)
 
 
 def delete(
@@ -71,9 +88,9 @@ def delete(
     """Delete runs that have ended, with their metrics and folders, for good."""
     from imgcls_lab.api import many_runs
 
-    chosen = _chosen(run_ids, where)
+    runs = chosen(run_ids, where)
     if not yes or dry_run:
-        told = many_runs.delete(chosen, dry_run=True)
+        told = many_runs.delete(runs, dry_run=True)
         if not as_json:
             _say_refused(told.refused)
             say(f"{counted(len(told.deleted), 'run')} to delete: frees {_bytes(told.freed)}{_shared(told.shared)}.")
@@ -82,7 +99,7 @@ def delete(
         if dry_run or not told.deleted:
             raise typer.Exit(1 if told.refused else 0)
         typer.confirm("Delete for good? This cannot be undone.", abort=True)
-    done = many_runs.delete(chosen)
+    done = many_runs.delete(runs)
     if as_json:
         print_json(done)
     else:
@@ -125,20 +142,29 @@ def views(
     print_table(["view", "query", "sorted by", "columns", "folded by"], rows, "No view is saved.")
 
 
-def _edit(run_ids: Sequence[str] | None, where: str | None, as_json: bool, done: str, **fields: Any) -> None:
+def _edit(runs: Sequence[str], done: str, *, dry_run: bool, as_json: bool, **fields: Any) -> None:
     from imgcls_lab.api import many_runs
 
-    reply = many_runs.edit(_chosen(run_ids, where), **fields)
+    say_done(many_runs.edit(runs, dry_run=dry_run, **fields), done, dry_run=dry_run, as_json=as_json)
+
+
+def say_done(reply: EditedRuns | ActionReply, done: str, *, dry_run: bool, as_json: bool) -> None:
+    """What became of many runs, or would. Exits with 1 where some stay as they are."""
     if as_json:
         print_json(reply)
     else:
         _say_refused(reply.refused)
-        say(f"{counted(len(reply.changed), 'run')} {done}.")
+        if dry_run:
+            for run in reply.changed:
+                say(f"{run.id}  {run.name}  ({run.state.value})")
+        number = counted(len(reply.changed), "run")
+        say(f"{number} would be {done}; nothing is changed." if dry_run else f"{number} {done}.")
     if reply.refused:
         raise typer.Exit(1)
 
 
-def _chosen(run_ids: Sequence[str] | None, where: str | None) -> list[str]:
+def chosen(run_ids: Sequence[str] | None, where: str | None) -> list[str]:
+    """The runs that are named, or that a query finds. Raises InputError."""
     from imgcls_lab.api import many_runs
 
     if bool(run_ids) == (where is not None):
@@ -163,6 +189,14 @@ def _shared(number: int) -> str:
     return f"; {_bytes(number)} stay, which other runs have too" if number else ""
 
 
+def add_with_examples(
+    app: typer.Typer, commands: Sequence[Callable[..., None]], examples: Mapping[str, Sequence[str]]
+) -> None:
+    """Add commands whose help ends with examples; a blank line keeps each on a line of its own."""
+    for command in commands:
+        lines = [f"imgcls-lab {example}" for example in examples[command.__name__]]
+        app.command(epilog="\n\n".join(["Examples:", *lines]))(command)
+
+
 def add_to(app: typer.Typer) -> None:
-    for command in (tag, archive, unarchive, move, delete, tags, views):
-        app.command()(command)
+    add_with_examples(app, (tag, archive, unarchive, move, delete, tags, views), EXAMPLES)

@@ -1,4 +1,4 @@
-"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | claim | edit`: list and change runs."""
+"""`imgcls-lab runs | show | wait | logs | retrain | claim | edit`: list and change runs."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def wait(
         if as_json:
             print_json(run.view)
     if not as_json:
-        _say_line(run.view)
+        say_line(run.view)
 
 
 def logs(
@@ -221,50 +221,6 @@ def logs(
 def _say_log(text: str) -> None:
     """Each state of an overwritten line, as of a progress bar, is printed as a line."""
     say(text.replace("\r\n", "\n").replace("\r", "\n"), newline=False)
-
-
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
-
-
-def stop(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
-    """Stop a run after a checkpoint; it can be resumed. A queued run is cancelled."""
-    from imgcls_lab import api
-
-    run = api.run(run_id).stop()
-    if wait:
-        run.wait()
-    _answer(run.view, as_json)
-
-
-def kill(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
-    """End a run now, without a checkpoint; it can be resumed from its last one."""
-    from imgcls_lab import api
-
-    run = api.run(run_id).kill()
-    if wait:
-        run.wait()
-    _answer(run.view, as_json)
-
-
-def resume(
-    run_id: RunId,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A setting that changes no result, such as num_workers=0, cache=off or keep_last=5. Repeatable.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Queue a stopped, failed or cancelled run again; it goes on exactly from its last checkpoint.
-
-    Without a checkpoint it starts from the beginning.
-    """
-    from imgcls_lab import api
-
-    _answer(api.run(run_id).resume(**read_settings(settings)).view, as_json)
 
 
 def retrain(  # noqa: PLR0917
@@ -334,18 +290,10 @@ def edit(  # noqa: PLR0917
     if as_json:
         print_json(view)
     else:
-        _say_line(view)
+        say_line(view)
 
 
-def _answer(view: RunDetail, as_json: bool) -> None:
-    warn_unattended([view])
-    if as_json:
-        print_json(view)
-    else:
-        _say_line(view)
-
-
-def _say_line(view: RunView) -> None:
+def say_line(view: RunView) -> None:
     from imgcls_lab.api.progress import line
 
     asked = (
@@ -355,5 +303,5 @@ def _say_line(view: RunView) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (runs, show, wait, logs, stop, kill, resume, retrain, claim, edit):
+    for command in (runs, show, wait, logs, retrain, claim, edit):
         app.command()(command)

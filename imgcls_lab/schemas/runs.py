@@ -82,6 +82,7 @@ class RunView(Wire):
     lr: float | None
     notes: str
     tags: list[str] = []  # words that people gave it
+    repetition: str = ""  # runs that differ in their seeds alone have the same; empty: it is no training
     archived: bool = False  # left out of lists unless it is asked for
     size: int | None = None  # bytes of its folder, as counted when it last changed; None: not counted yet
     values: dict[str, Any] = {}  # of the columns that a list was asked for: fields of its config, metrics
@@ -250,9 +251,10 @@ class RunsEdit(Wire):
 
 
 class RunEdits(Wire):
-    """Edits of many runs: at most MAX_CHANGED runs, all edits together."""
+    """Edits of many runs: at most MAX_CHANGED runs, all edits together. dry_run: only say which would be changed."""
 
     edits: list[RunsEdit] = Field(min_length=1, max_length=MAX_CHANGED)
+    dry_run: bool = False
 
 
 class RefusedRun(Wire):
@@ -270,13 +272,14 @@ class RunsRequest(Wire):
 
 
 class ActionRequest(RunsRequest):
-    """What many runs are asked to do."""
+    """What many runs are asked to do. dry_run: only say which would be."""
 
     action: Literal["stop", "kill", "resume"]
+    dry_run: bool = False
 
 
 class ActionReply(Wire):
-    """The runs that were asked, and those that were not, with the reason."""
+    """The runs that were asked, or would be, and those that were not, with the reason."""
 
     changed: list[RunView]
     refused: list[RefusedRun]
@@ -304,7 +307,7 @@ class Deletion(Wire):
 
 
 class EditedRuns(Wire):
-    """What was changed of many runs, and what not. undo: what to send to the same route to have it back."""
+    """What was changed of many runs, or would be, and what not. undo: what to send to the same route to undo it."""
 
     changed: list[RunView]
     refused: list[RefusedRun]

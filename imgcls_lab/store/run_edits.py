@@ -7,6 +7,7 @@ named with the reason; the others are changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -59,11 +60,19 @@ def _values(run: Run, edit: RunEdit) -> dict[str, Any]:
     return values
 
 
-class ManyRuns:
-    """One change after another of many runs, a few in each transaction. `refused`: runs that could not be changed."""
+class _Rehearsed(Exception):  # noqa: N818 — no error: it ends a transaction that was only tried
+    """Takes back what a transaction has written."""
 
-    def __init__(self, database: Database) -> None:
+
+class ManyRuns:
+    """One change after another of many runs, a few in each transaction. `refused`: runs that could not be changed.
+
+    dry_run: each transaction is taken back at its end, so that nothing is changed.
+    """
+
+    def __init__(self, database: Database, *, dry_run: bool = False) -> None:
         self._database = database
+        self._dry_run = dry_run
         self.refused: list[RefusedRun] = []
 
     def apply(self, runs: Sequence[str], change: Callable[[Session, str], Any]) -> Iterator[tuple[str, Any]]:
@@ -73,7 +82,7 @@ class ManyRuns:
         """
         for start in range(0, len(runs), AT_ONCE):
             done = []
-            with self._database.write() as session:
+            with suppress(_Rehearsed), self._database.write() as session:
                 for run_id in runs[start : start + AT_ONCE]:
                     try:
                         done.append((run_id, change(session, run_id)))
@@ -81,6 +90,8 @@ class ManyRuns:
                         raise
                     except ImgclsError as error:
                         self.refuse(session, run_id, error)
+                if self._dry_run:
+                    raise _Rehearsed
             yield from done
 
     def look(self, runs: Sequence[str], look: Callable[[str], T]) -> list[T]:
@@ -107,13 +118,13 @@ def _refused(run_id: str, error: ImgclsError) -> RefusedRun:
 
 
 def edit_many(database: Database, edits: RunEdits) -> tuple[list[str], list[RefusedRun], list[RunsEdit]]:
-    """Change many runs: the ids of those that are changed, those that are not, and the edits that undo it.
+    """Change many runs, or only try: ids of those that are changed, those that are not, and the edits that undo it.
 
     Raises InputError for more runs than one request changes.
     """
     wanted = sum(len(part.runs) for part in edits.edits)
     check_number(wanted)
-    many, changed, undo = ManyRuns(database), [], _Undo()
+    many, changed, undo = ManyRuns(database, dry_run=edits.dry_run), [], _Undo()
     for part in edits.edits:
         edit = partial(edit_run, edit=part.edit)
         for _, (run_id, before) in many.apply(list(dict.fromkeys(part.runs)), edit):

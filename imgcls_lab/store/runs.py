@@ -168,9 +168,13 @@ class Runs:
         return EditedRun(**self._view(run_id).model_dump(), undo=undo)
 
     def edit_many(self, edits: RunEdits) -> EditedRuns:
-        """As `edit`, of many runs. Those that cannot be changed are named with the reason; the others are changed."""
+        """As `edit`, of many runs. Those that cannot be changed are named with the reason; the others are changed.
+
+        With `dry_run` they are named, too, and stay as they are.
+        """
         changed, refused, undo = run_edits.edit_many(self._database, edits)
-        return EditedRuns(changed=[*self.by_id(changed).values()], refused=refused, undo=undo)
+        views = [*self.by_id(changed).values()]
+        return EditedRuns(changed=views, refused=refused, undo=[] if edits.dry_run else undo)
 
     def explain_stop(self, run_id: str, message: str) -> None:
         """Say why a run was stopped; does nothing where it was not. Raises NotFoundError, ForbiddenError."""
@@ -190,12 +194,12 @@ class Runs:
         return run_deletion.delete_many(self._database, self._settings, runs, dry_run=dry_run)
 
     def act_many(self, request: ActionRequest) -> ActionReply:
-        """Stop, kill or resume many runs; those that cannot be are named with the reason."""
+        """Stop, kill or resume many runs, or only say which; those that cannot be are named with the reason."""
         if request.action == "resume":
             change = partial(_resume, changes={}, settings=self._settings)
         else:
             change = partial(_set_desired_state, desired=DesiredState(request.action))
-        many = run_edits.ManyRuns(self._database)
+        many = run_edits.ManyRuns(self._database, dry_run=request.dry_run)
         done = [run_id for _, run_id in many.apply(list(dict.fromkeys(request.runs)), change)]
         return ActionReply(changed=[*self.by_id(done).values()], refused=many.refused)
 

@@ -51,9 +51,45 @@ def test_runs_are_tagged_archived_moved_and_deleted_by_a_query(imgcls: Command, 
         assert imgcls(*wrong).code == 2, wrong
 
 
+def test_runs_are_stopped_and_resumed_by_a_query(imgcls: Command, idle: Settings) -> None:
+    first, second, third = made(3)
+    told = imgcls("resume", "--where", "lr>0.15", "--dry-run", "--json")
+    assert {run["id"] for run in json.loads(told.out)["changed"]} == {second, third}
+    assert {run.state for run in api.runs()} == {"cancelled"}
+    done = imgcls("resume", "--where", "lr>0.15")
+    assert (done.code, done.out) == (0, "2 runs queued again.\n")
+    assert {run.id for run in api.runs(where="state=queued")} == {second, third}
+    again = imgcls("resume", first, second, "--json")
+    assert again.code == 1
+    reply = json.loads(again.out)
+    assert ([run["id"] for run in reply["changed"]], [one["run"] for one in reply["refused"]]) == ([first], [second])
+    listed = imgcls("stop", "--where", "state=queued", "--dry-run")
+    assert "3 runs would be asked to stop; nothing is changed." in listed.out
+    assert all(run_id in listed.out for run_id in (first, second, third))
+    assert imgcls("stop", "--where", "state=queued", "--wait").code == 0
+    assert {run.state for run in api.runs()} == {"cancelled"}
+    assert imgcls("kill", first, second, third).out == "3 runs asked to end now.\n"
+    for wrong in (("stop",), ("resume", first, second, "--set", "num_workers=0"), ("kill", first, "--where", "lr>1")):
+        assert imgcls(*wrong).code == 2, wrong
+
+
+def test_a_dry_run_names_the_runs_and_changes_nothing(imgcls: Command, idle: Settings) -> None:
+    first, second = made(2)
+    assert imgcls("resume", second).code == 0
+    before = [run.view for run in api.runs()]
+    tried = imgcls("archive", first, second, "--dry-run")
+    assert (tried.code, first in tried.out, f"{second} stays" in tried.err) == (1, True, True)
+    assert imgcls("tag", "--where", "lr>0", "--add", "x", "--dry-run").code == 0
+    moved = imgcls("move", "birds", first, "--dry-run")
+    assert (moved.code, "would be made" in moved.err) == (0, True)
+    assert [run.view for run in api.runs()] == before
+    assert [project.name for project in context.store().projects.list()] == ["default"]
+    assert "--where 'state=failed created<30d'" in imgcls("archive", "--help").out
+
+
 def test_a_saved_view_is_listed_and_shown(imgcls: Command, idle: Settings) -> None:
     made(2)
-    view = ListView(where="lr<0.15", columns=["optimizer", "size"], sort="lr", descending=False)
+    view = ListView(where="lr<0.15", columns=["optimizer", "curve", "size"], sort="lr", descending=False)
     context.store().views.save(SavedViewEdit(name="slow", view=view))
     assert "lr<0.15" in imgcls("views").out
     shown = imgcls("runs", "--view", "slow", "--columns", "weight_decay,tag")
