@@ -76,24 +76,27 @@ def parse(text: str, now: float | None = None) -> tuple[Term, ...]:
         match = _TERM.match(text, place)
         if match is None:
             raise InputError(f"The query cannot be read from “{text[place:].strip()[:40]}” on. Is a quote missing?")
-        terms.append(_term(match, time.time() if now is None else now))
+        terms += _terms(match, time.time() if now is None else now)
         place = match.end()
     if len(terms) > MAX_TERMS:
         raise InputError(f"A query has at most {MAX_TERMS} terms, this one {len(terms)}.")
     return tuple(terms)
 
 
-def _term(match: re.Match[str], now: float) -> Term:
+def _terms(match: re.Match[str], now: float) -> list[Term]:
+    """What a written term means: one condition, or the two ends of a day."""
     if match["word"] is not None:
-        return Term("", ":", _unquoted(match["word"]))
+        return [Term("", ":", _unquoted(match["word"]))]
     key, op, text = match["key"].lower(), cast("Operator", match["op"]), match["value"]
     value = _unquoted(text)
+    if COLUMNS.get(key) == "time":
+        return _of_time(key, op, value, now)
     if key in COLUMNS:
-        return _of_column(key, op, value, is_quoted=text.startswith('"'), now=now)
+        return [_of_column(key, op, value, is_quoted=text.startswith('"'))]
     if key in CONFIG:
-        return Term(f"config.{key}", op, _of_config(key, op, value, is_quoted=text.startswith('"')))
+        return [Term(f"config.{key}", op, _of_config(key, op, value, is_quoted=text.startswith('"')))]
     if (of := _of_metric(match["key"])) is not None:
-        return Term(of, _comparing(key, op), None if value.lower() in NONE else _number(key, value))
+        return [Term(of, _comparing(key, op), None if value.lower() in NONE else _number(key, value))]
     raise unknown_key(key)
 
 
@@ -135,7 +138,7 @@ def without_archived(terms: tuple[Term, ...], default: bool | None = False) -> t
     return tuple(term for term in terms if term.key != "archived"), None if wanted is None else bool(wanted)
 
 
-def _of_column(key: str, op: Operator, text: str, *, is_quoted: bool, now: float) -> Term:
+def _of_column(key: str, op: Operator, text: str, *, is_quoted: bool) -> Term:
     kind = COLUMNS[key]
     if kind == "state":
         return Term(key, _equality(key, op), _states(text))
@@ -151,8 +154,6 @@ def _of_column(key: str, op: Operator, text: str, *, is_quoted: bool, now: float
         return Term(key, _equality(key, op), None)
     if kind == "bytes":
         return Term(key, _comparing(key, op), _bytes(key, text))
-    if kind == "time":
-        return Term(key, _comparing(key, op), _time(key, text, now))
     return Term(key, _comparing(key, op), _duration(key, text) if kind == "seconds" else _number(key, text))
 
 
@@ -232,11 +233,36 @@ def _duration(key: str, text: str) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
-def _time(key: str, text: str, now: float) -> float:
-    """A moment in seconds since 1970: a date of this machine's time zone, today, yesterday, or so long ago (7d)."""
-    midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+def _of_time(key: str, op: Operator, text: str, now: float) -> list[Term]:
+    """Before or after a moment; = and : are within a day."""
+    if text.lower() in NONE:
+        return [Term(key, _equality(key, op), None)]
+    if op not in ("=", ":", "!="):
+        return [Term(key, op, _moment(key, text, now))]
+    day = _day(text, now)
+    if day is None:
+        _moment(key, text, now)  # refuses what is no time
+    if day is None or op == "!=":
+        raise InputError(f"{key}= is a day: {key}=today, {key}=2026-11-29. Write {key}> or {key}< for other times.")
+    return [Term(key, ">=", day.timestamp()), Term(key, "<", (day + timedelta(days=1)).timestamp())]
+
+
+def _day(text: str, now: float) -> datetime | None:
+    """The beginning of a day in this machine's time zone: a date, today, yesterday. None: the text is none."""
     if text.lower() in ("today", "yesterday"):
-        return (midnight - timedelta(days=text.lower() == "yesterday")).timestamp()
+        midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight - timedelta(days=text.lower() == "yesterday")
+    try:
+        return datetime.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        return None
+
+
+def _moment(key: str, text: str, now: float) -> float:
+    """A moment in seconds since 1970: a date of this machine's time zone, today, yesterday, or so long ago (7d)."""
+    day = _day(text, now)
+    if day is not None:
+        return day.timestamp()
     if re.fullmatch(r"\d+(\.\d*)?[smhdw]", text):
         return now - _duration(key, text)
     try:

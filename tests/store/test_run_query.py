@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from sqlalchemy import update
@@ -67,6 +68,8 @@ FINDS = [
     ("best=none", ["50% off", "large", "small"]),
     ("best!=none", []),
     ("created>today", ["50% off", "large", "small"]),
+    ("created=today", ["50% off", "large", "small"]),
+    ("created:yesterday", []),
     ("created<1h", []),
     ("created>2w ran<1h", []),
     ("metric/accuracy>0", []),
@@ -100,6 +103,8 @@ def test_metrics_and_the_best_are_compared(store: Store, submit: Callable[..., s
         ("state=done", ["done", "succeeded"]),
         ("state>queued", ["state"]),
         ("name>b", ["name:TEXT"]),
+        ("created=7d", ["created=today", "created>"]),
+        ("started!=today", ["started=today"]),
         ("created>soon", ["created", "soon", "2026-11-29"]),
         ("ran>long", ["2h"]),
         ('name="open', ["quote"]),
@@ -116,6 +121,9 @@ def test_a_wrong_query_is_a_sentence(where: str, words: list[str]) -> None:
 def test_times_count_back_from_now() -> None:
     assert parse("created>7d", NOW)[0].value == NOW - 7 * 86_400
     assert parse("ran>1.5h", NOW)[0].value == 5400
+    assert [(term.op, term.value) for term in parse("created=2026-11-29")] == [
+        (">=", datetime(2026, 11, 29).timestamp()), ("<", datetime(2026, 11, 30).timestamp())
+    ]  # fmt: skip
     today, yesterday = (parse(f"created>{day}", NOW)[0].value for day in ("today", "yesterday"))
     assert isinstance(today, float)
     assert isinstance(yesterday, float)
