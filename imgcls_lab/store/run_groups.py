@@ -7,7 +7,8 @@ the list hold for the runs inside; a group stands where its first run would stan
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -100,12 +101,27 @@ def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> l
     listed: the numbers of its runs, in its order. A run is in the first of the groups that has others of the list, too.
     """
     parent = col(_PARENT.id) == col(Run.parent_id)
-    found = session.execute(listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, parent)).all()
-    sizes = Counter(key for _, *keys in found for key in keys if key)
-    rows: dict[str | int, list[int]] = {}
-    for number, *keys in found:
-        rows.setdefault(next((key for key in keys if key and sizes[key] > 1), number), []).append(number)
-    return [(str(key) if len(runs) > 1 else "", runs) for key, runs in rows.items()]
+    asked = listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, parent)
+    found = session.connection().execute(asked).all()  # plain rows: the ORM would take as long as the database
+    if not found:
+        return []
+    numbers, *keyed = zip(*found, strict=True)
+    chosen: Iterable[str | None] = repeat(None, len(numbers))
+    for keys in reversed(keyed):  # an earlier kind of group comes before a later one
+        sizes = Counter(keys)
+        alone = {key for key, size in sizes.items() if size < 2} | {None}
+        chosen = [other if key in alone else key for key, other in zip(keys, chosen, strict=True)]
+    groups: dict[str, list[int]] = {}
+    rows: list[tuple[str, list[int]]] = []
+    for number, key in zip(numbers, chosen, strict=True):
+        if key is None:
+            rows.append(("", [number]))
+        elif (members := groups.get(key)) is not None:
+            members.append(number)
+        else:
+            groups[key] = [number]
+            rows.append((key, groups[key]))
+    return [(key if len(runs) > 1 else "", runs) for key, runs in rows]
 
 
 def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str, RunGroup]:
