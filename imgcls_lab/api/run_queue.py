@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imgcls_lab.store import Store
+from imgcls_lab.store.run_columns import CURVE
 
 COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
 
@@ -147,7 +148,8 @@ def runs(
     """
     store = context.store()
     saved = store.views.find(view).view if view else ListView()
-    where, columns = f"{saved.where} {where}".strip(), [*columns] or saved.columns
+    where = f"{saved.where} {where}".strip()
+    columns = [*columns] or [name for name in saved.columns if name != CURVE]
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),

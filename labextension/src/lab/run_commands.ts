@@ -13,10 +13,11 @@ import {
   deleteRuns,
   edited,
   editRuns,
+  planDeletion,
+  refusals,
   resumeRuns,
   stopRuns,
   tagsIn,
-  undoEdits,
   type Outcome,
   type RunAction,
 } from '../views/runs/run_actions';
@@ -31,8 +32,8 @@ export interface RunTargets {
   front: () => Place | undefined;
 }
 
-/** null: its user thought better of it. */
-type Work = (runs: Run[], source: Source) => Promise<Outcome | null>;
+/** `runs`: those of `all` that the action applies to. null: its user thought better of it. */
+type Work = (runs: Run[], source: Source, all: readonly Run[]) => Promise<Outcome | null>;
 
 interface RunCommand {
   id: string;
@@ -42,15 +43,19 @@ interface RunCommand {
   work: Work;
 }
 
+/** Runs that stay as they are, with the reasons. */
+function named(refused: Outcome['refused']): string[] {
+  const some = refused.slice(0, 3).map(({ name, message }) => `“${name}” stays: ${message}`);
+  return refused.length > 3 ? [...some, `And ${refused.length - 3} more.`] : some;
+}
+
 /** Say what was done, with Undo where that is possible. */
 function report(source: Source, outcome: Outcome): void {
   const { text, refused, undo } = outcome;
-  const reasons = refused.slice(0, 3).map(({ name, message }) => `“${name}”: ${message}`);
-  if (refused.length > 3) reasons.push(`and ${refused.length - 3} more`);
   const again = () => {
-    void undoEdits(source, undo!).then(done => report(source, done), complain);
+    void undo!(source).then(done => report(source, done), complain);
   };
-  Notification.emit([text, ...reasons].join('\n'), refused.length > 0 ? 'warning' : 'success', {
+  Notification.emit([text, ...named(refused)].join('\n'), refused.length > 0 ? 'warning' : 'success', {
     autoClose: refused.length > 0 ? false : 8000,
     ...(undo && { actions: [{ label: 'Undo', callback: again }] }),
   });
@@ -92,9 +97,17 @@ function runCommands(trans: TranslationBundle, { open }: RunTargets): RunCommand
     const name = value?.trim();
     return name && name !== run!.name ? editRuns(source, [run!], { name }, edited.rename(name)) : null;
   };
-  const remove: Work = async (runs, source) => {
-    const really = await asked(trans.__('Delete runs?'), deleteQuestion(runs), trans.__('Delete'));
-    return really ? deleteRuns(source, runs) : null;
+  const remove: Work = async (_, source, all) => {
+    const plan = await planDeletion(source, all);
+    const stay = named(refusals(all, plan.refused));
+    if (plan.deleted.length === 0) throw new Error(stay.join(' '));
+    const question = [deleteQuestion(plan), ...stay].join(' ');
+    if (!(await asked(trans.__('Delete runs?'), question, trans.__('Delete')))) return null;
+    const going = new Set(plan.deleted);
+    return deleteRuns(
+      source,
+      all.filter(run => going.has(run.id)),
+    );
   };
   const command = (
     action: RunAction,
@@ -190,7 +203,7 @@ export function addRunCommands(
         const runs = await runsNow(Array.isArray(ids) ? ids.map(String) : []);
         const applies = appliesTo(action, runs);
         if (applies.reason !== null) throw new Error(`${label}: ${applies.reason}.`);
-        const outcome = await work(applies.runs, source);
+        const outcome = await work(applies.runs, source, runs);
         if (outcome) report(source, outcome);
       } catch (error) {
         complain(error);

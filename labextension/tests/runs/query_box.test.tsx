@@ -13,13 +13,14 @@ const WORDS: Vocabulary = {
   values: { state: ['running', 'succeeded'] },
 };
 let text = '';
+let order = '';
 
 function Host({ start }: { start: string }) {
   const [where, setWhere] = useState(start);
   text = where;
   return (
     <>
-      <QueryBox text={where} words={WORDS} onChange={setWhere} />
+      <QueryBox text={where} words={WORDS} onChange={setWhere} onSort={({ sort }) => (order = sort)} />
       <button type="button" data-other onClick={() => setWhere('project=birds')} />
     </>
   );
@@ -76,6 +77,27 @@ it('takes a proposal by keys, and one that waits for its value stays in the box'
   await press('ArrowDown');
   await press('Tab');
   expect([chips(), text]).toEqual([['state=running'], 'state=running']);
+});
+
+it('takes the words that people try for conditions, and orders by “best first”', async () => {
+  await show();
+  await type('lr above 1e-3');
+  await press('Enter');
+  await type('last week');
+  await press('Enter');
+  expect([chips(), text]).toEqual([['lr>1e-3', 'created>7d'], 'lr>1e-3 created>7d']);
+  await type('best first');
+  await press('Enter');
+  expect([text, order, box().value]).toEqual(['lr>1e-3 created>7d', 'best', '']);
+});
+
+it('shows examples when it is entered, and while nothing is typed they are taken by keys', async () => {
+  await show();
+  await act(async () => box().focus());
+  expect(host.querySelectorAll('[role=option]').length).toBeGreaterThan(4);
+  await press('ArrowDown');
+  await press('Enter');
+  expect(text).toBe('lr>1e-3');
 });
 
 it('shows the query that another view sets', async () => {

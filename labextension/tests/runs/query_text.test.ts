@@ -70,5 +70,6 @@ it('proposes values, quoted where they need it, and what a time looks like', () 
   expect(terms('optimizer=')).toEqual(['optimizer=sgd', 'optimizer=adamw']);
   expect(terms('project=my')).toEqual(['project="my birds"']);
   expect(terms('created>')).toEqual(['created>today', 'created>7d']);
+  expect(terms('created=y')).toEqual(['created=yesterday']);
   expect(completed('lr>1 state=r', { term: 'state=running', note: '' })).toBe('lr>1 state=running');
 });

@@ -5,9 +5,10 @@ import {
   deleteQuestion,
   deleteRuns,
   editRuns,
+  planDeletion,
+  sizeOf,
   stopRuns,
   tagsIn,
-  undoEdits,
 } from '../../src/views/runs/run_actions';
 import { FakeSource, aRun } from '../fake';
 
@@ -40,10 +41,30 @@ it('says why it applies to none', () => {
   expect(reason('tag', done)).toBeNull();
 });
 
-it('says beforehand what a deletion frees, and that not all is counted', () => {
-  expect(deleteQuestion([done])).toContain('That frees 500 MB.');
-  expect(deleteQuestion([done, stopped])).toContain('at least 500 MB');
-  expect(deleteQuestion([stopped])).not.toContain('frees');
+it('says beforehand what a deletion frees, what stays and what is removed on another host', async () => {
+  const plan = { deleted: ['done'], refused: [], freed: 5e8, shared: 0, elsewhere: [], dry_run: true };
+  expect(deleteQuestion(plan)).toBe(
+    'Delete 1 run with its checkpoints and log? That frees 500 MB. It cannot be undone.',
+  );
+  expect(deleteQuestion({ ...plan, shared: 1e8, elsewhere: ['done'] })).toMatch(/100 MB stay.*another host/);
+  expect(deleteQuestion({ ...plan, deleted: [] })).not.toContain('frees');
+  expect([sizeOf([done, live]), sizeOf([stopped])]).toEqual(['about 700 MB', '']);
+});
+
+it('asks for the plan of a deletion in pieces, and deletes nothing', async () => {
+  const sent: unknown[] = [];
+  const source = new FakeSource({
+    'runs.deleteMany': (request: { runs: string[]; dry_run?: boolean }) => {
+      sent.push([request.runs.length, request.dry_run]);
+      return { deleted: request.runs, refused: [], freed: 1, shared: 2, elsewhere: [], dry_run: true };
+    },
+  });
+  const many = Array.from({ length: 1200 }, (_, i) => aRun({ id: `r${i}`, state: 'failed' }));
+  expect(await planDeletion(source, many)).toMatchObject({ freed: 2, shared: 4, dry_run: true });
+  expect(sent).toEqual([
+    [1000, true],
+    [200, true],
+  ]);
 });
 
 it('edits in pieces, names what was refused by its run, and gives back what undoes it', async () => {
@@ -64,9 +85,8 @@ it('edits in pieces, names what was refused by its run, and gives back what undo
   expect(outcome).toMatchObject({
     text: 'Archived 1.',
     refused: [{ name: 'live', message: 'It runs.' }],
-    undo: [{ runs: ['done'], edit: { archived: false } }],
   });
-  expect((await undoEdits(source, outcome.undo!)).undo).toBeNull();
+  expect((await outcome.undo!(source)).undo).toBeNull();
   expect(sent.at(-1)).toEqual({ runs: ['done'], edit: { archived: false } });
   sent.length = 0;
   const many = Array.from({ length: 2500 }, (_, i) => aRun({ id: `r${i}` }));

@@ -10,6 +10,7 @@ const CHANGED: Record<string, readonly Query[]> = {
   configs: ['configs', 'configVersions', 'project'],
   runs: ['runs', 'run', 'runColumns', 'project'],
   datasets: ['datasets', 'dataset'],
+  views: ['views'],
   tensorboards: ['tensorboards'],
   audits: ['audit', 'problems'],
   revisions: ['revisions', 'correctionsSince', 'dataset', 'datasetImages', 'problems'],

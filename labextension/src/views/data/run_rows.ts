@@ -16,6 +16,8 @@ export interface ListView {
   columns: readonly string[] | null;
   /** What is folded. */
   group: readonly GroupKind[];
+  /** The saved view that it began as. */
+  saved?: number;
 }
 
 /** `group`: what is folded. */

@@ -156,6 +156,7 @@ export interface RunDetail {
   lr: number | null;
   notes: string;
   tags?: string[];
+  repetition?: string;
   archived?: boolean;
   size?: number | null;
   values?: {
@@ -302,6 +303,7 @@ export interface Run {
   lr: number | null;
   notes: string;
   tags?: string[];
+  repetition?: string;
   archived?: boolean;
   size?: number | null;
   values?: {
@@ -446,7 +448,7 @@ export interface TagCount {
   runs: number;
 }
 /**
- * What many runs are asked to do.
+ * What many runs are asked to do. dry_run: only say which would be.
  */
 export interface ActionRequest {
   /**
@@ -455,9 +457,10 @@ export interface ActionRequest {
    */
   runs: string[];
   action: 'stop' | 'kill' | 'resume';
+  dry_run?: boolean;
 }
 /**
- * The runs that were asked, and those that were not, with the reason.
+ * The runs that were asked, or would be, and those that were not, with the reason.
  */
 export interface ActionReply {
   changed: Run[];
@@ -635,6 +638,7 @@ export interface EditedRun {
   lr: number | null;
   notes: string;
   tags?: string[];
+  repetition?: string;
   archived?: boolean;
   size?: number | null;
   values?: {
@@ -663,7 +667,7 @@ export interface RunEdit {
   remove_tags?: string[];
 }
 /**
- * Edits of many runs: at most MAX_CHANGED runs, all edits together.
+ * Edits of many runs: at most MAX_CHANGED runs, all edits together. dry_run: only say which would be changed.
  */
 export interface RunEdits {
   /**
@@ -671,6 +675,7 @@ export interface RunEdits {
    * @maxItems 1000
    */
   edits: RunsEdit[];
+  dry_run?: boolean;
 }
 /**
  * The same edit of several runs.
@@ -684,7 +689,7 @@ export interface RunsEdit {
   edit: RunEdit;
 }
 /**
- * What was changed of many runs, and what not. undo: what to send to the same route to have it back.
+ * What was changed of many runs, or would be, and what not. undo: what to send to the same route to undo it.
  */
 export interface EditedRuns {
   changed: Run[];
@@ -1161,6 +1166,7 @@ export interface Queued {
   lr: number | null;
   notes: string;
   tags?: string[];
+  repetition?: string;
   archived?: boolean;
   size?: number | null;
   values?: {

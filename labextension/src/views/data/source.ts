@@ -77,6 +77,8 @@ import type {
   SubmitRequest,
   SweepCheck,
   SweepRequest,
+  SavedView,
+  SavedViewEdit,
   Sweep,
   Topic,
   TriedImage,
@@ -178,6 +180,8 @@ export type Params = {
   runGroups: RunsQuery & { group: string };
   /** Which columns a list of runs can have, and the tags that runs have. */
   runColumns: Record<string, never>;
+  /** The lists of runs that the user has saved. */
+  views: Record<string, never>;
   run: { id: string };
   claim: { id: string };
   series: SeriesQuery;
@@ -236,6 +240,7 @@ export type Result = {
   runs: RunPage;
   runGroups: RunGroups;
   runColumns: RunColumns;
+  views: SavedView[];
   run: RunDetail;
   claim: Claim;
   series: SeriesReply;
@@ -297,6 +302,9 @@ export type Args = {
   /** `dry_run`: only say what would be. */
   'runs.deleteMany': DeleteRequest;
   'runs.act': ActionRequest;
+  'views.add': { edit: SavedViewEdit };
+  'views.edit': { id: number; edit: SavedViewEdit };
+  'views.delete': { id: number };
   demo: Record<string, never>;
   'executor.start': Record<string, never>;
   'tensorboards.open': Partial<BoardRequest>;
@@ -341,6 +349,9 @@ export type Reply = {
   'runs.delete': Deletion;
   'runs.deleteMany': Deletion;
   'runs.act': ActionReply;
+  'views.add': SavedView;
+  'views.edit': SavedView;
+  'views.delete': void;
   demo: unknown;
   'executor.start': unknown;
   'tensorboards.open': Board;

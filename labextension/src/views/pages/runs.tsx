@@ -16,7 +16,8 @@ import type { Outcome } from '../runs/run_actions';
 import { RunGrid } from '../runs/run_grid';
 import { useRunSelection } from '../runs/run_selection';
 import { useRunActions } from '../runs/use_run_actions';
-import { FIRST_VIEW, useRunList, type RunList } from '../runs/use_run_list';
+import { ViewBar } from '../runs/view_bar';
+import { FIRST_VIEW, everythingOf, useRunList, type RunList } from '../runs/use_run_list';
 import '../ui/layout.css';
 import './runs.css';
 
@@ -97,6 +98,14 @@ export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
     <div className="imgcls-runs-page">
       <div className="imgcls-page-head">
         <h1>Runs</h1>
+        <ViewBar
+          view={view}
+          first={FIRST_VIEW}
+          onView={setView}
+          actions={actions}
+          all={everythingOf(list)}
+          shown={list.snapshot.reply?.runs}
+        />
       </div>
       <RunFilterBar list={list} view={view} onView={setView}>
         <GroupMenu group={view.group} onChange={group => setView({ ...view, group })} />

@@ -2,11 +2,8 @@
 import { useId, useState } from 'react';
 import {
   appliesTo,
-  deleteQuestion,
-  deleteRuns,
   edited,
   editRuns,
-  freedBy,
   resumeRuns,
   stateOf,
   stopRuns,
@@ -20,6 +17,7 @@ import { Button } from '../ui/button';
 import { count } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
 import { Popover } from '../ui/popover';
+import { DeleteMenu } from './delete_menu';
 import type { RunActions } from './use_run_actions';
 import '../ui/inputs.css';
 import './chosen_bar.css';
@@ -77,7 +75,7 @@ export function ChosenBar({ runs, tags, actions, onClear }: Props) {
         : press('Archive', 'archive', some =>
             act(source => editRuns(source, some, { archived: true }, edited.archive)),
           )}
-      <DeleteMenu runs={applies('delete')} all={runs.length} actions={actions} />
+      <DeleteMenu runs={applies('delete')} chosen={runs} actions={actions} />
       <span className="imgcls-spacer" />
       <span className="imgcls-muted">{stateOf(runs)}</span>
       <button type="button" className="imgcls-plain" onClick={onClear}>
@@ -177,38 +175,6 @@ function MoveMenu({ runs: { runs, reason }, actions }: MenuProps) {
               {project.name}
             </button>
           ))}
-        </div>
-      )}
-    </Popover>
-  );
-}
-
-function DeleteMenu({ runs: { runs, reason }, all, actions }: MenuProps & { all: number }) {
-  const frees = freedBy(runs);
-  const some = runs.length > 0 && runs.length < all ? ` ${count(runs.length)}` : '';
-  return (
-    <Popover
-      up
-      danger
-      label={[`Delete${some}`, frees].filter(Boolean).join(', ') + '…'}
-      title="Delete the chosen runs"
-      reason={reason}
-    >
-      {close => (
-        <div className="imgcls-chosen-form">
-          <p>{deleteQuestion(runs)}</p>
-          <div className="imgcls-buttons">
-            <Button
-              danger
-              onClick={() => {
-                close();
-                actions.act(source => deleteRuns(source, runs));
-              }}
-            >
-              Delete
-            </Button>
-            <Button onClick={close}>Cancel</Button>
-          </div>
         </div>
       )}
     </Popover>

@@ -1,5 +1,5 @@
 // The head of the table of runs: a click on a title sorts by it, another one the other way round.
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, type KeyboardEvent } from 'react';
 import type { Column } from './columns';
 import type { GridSelection } from './run_selection';
 import './run_grid.css';
@@ -14,11 +14,13 @@ interface TitleProps {
   about?: string;
   sort: string | undefined;
   left?: boolean;
+  /** Where Tab stops: at one title of all. */
+  stop: boolean;
   sorting: Sorting;
   onSort: (sorting: Sorting) => void;
 }
 
-function Title({ title, about = title, sort, left, sorting, onSort }: TitleProps) {
+function Title({ title, about = title, sort, left, stop, sorting, onSort }: TitleProps) {
   const sorted = sort !== undefined && sorting.sort === sort;
   const down = sorting.order === 'desc';
   return (
@@ -32,7 +34,7 @@ function Title({ title, about = title, sort, left, sorting, onSort }: TitleProps
       ) : (
         <button
           type="button"
-          tabIndex={-1}
+          tabIndex={stop ? 0 : -1}
           className="imgcls-runs-sort"
           title={about}
           onClick={() => onSort({ sort, order: sorted && down ? 'asc' : 'desc' })}
@@ -43,6 +45,16 @@ function Title({ title, about = title, sort, left, sorting, onSort }: TitleProps
       )}
     </div>
   );
+}
+
+/** Left and Right go from title to title; Enter sorts by one. */
+function moveFocus(event: KeyboardEvent<HTMLElement>): void {
+  const titles = [...event.currentTarget.querySelectorAll<HTMLElement>('.imgcls-runs-sort')];
+  const at = titles.indexOf(event.target as HTMLElement);
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (at < 0 || !by) return;
+  event.preventDefault();
+  titles[(at + by + titles.length) % titles.length]!.focus();
 }
 
 interface HeadProps {
@@ -59,8 +71,9 @@ export function GridHead({ columns, sorting, onSort, selection, total }: HeadPro
   useEffect(() => {
     box.current!.indeterminate = size > 0 && size < total;
   }, [size, total]);
+  const among = columns.some(({ key, sortable }) => sortable && key === sorting.sort);
   return (
-    <div role="rowgroup" className="imgcls-runs-head">
+    <div role="rowgroup" className="imgcls-runs-head" onKeyDown={moveFocus}>
       <div role="row" aria-rowindex={1} className="imgcls-runs-row">
         <div role="columnheader" className="imgcls-runs-cell">
           <input
@@ -74,9 +87,14 @@ export function GridHead({ columns, sorting, onSort, selection, total }: HeadPro
             onChange={() => (size > 0 ? selection.clear?.() : selection.all?.())}
           />
         </div>
-        <Title title="run" sort="name" left {...{ sorting, onSort }} />
+        <Title title="run" sort="name" left stop={!among} {...{ sorting, onSort }} />
         {columns.map(({ key, title, about, sortable, left }) => (
-          <Title key={key} sort={sortable ? key : undefined} {...{ title, about, left, sorting, onSort }} />
+          <Title
+            key={key}
+            sort={sortable ? key : undefined}
+            stop={key === sorting.sort}
+            {...{ title, about, left, sorting, onSort }}
+          />
         ))}
       </div>
     </div>

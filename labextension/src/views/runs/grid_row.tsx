@@ -8,6 +8,7 @@ import { Sparkline } from '../ui/sparkline';
 import { CURVE, type Column } from './columns';
 import { groupCell, kindOf } from './group_cells';
 import { InlineEdit } from './inline_edit';
+import type { Mark } from './run_selection';
 import './run_grid.css';
 
 export const ROW = 20; // CSS pixels, as in the style
@@ -24,7 +25,7 @@ interface Props {
   child: boolean;
   unfolded: boolean;
   active: boolean;
-  chosen: boolean;
+  chosen: Mark;
   now: number;
   columns: readonly Column[];
   /** The column that is edited in place. */
@@ -110,12 +111,15 @@ function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: Ru
 }
 
 /** The box that chooses a row. A click anywhere in its cell does. */
-const Choose = ({ name, chosen }: { name: string; chosen: boolean }) => (
+const Choose = ({ name, chosen }: { name: string; chosen: Mark }) => (
   <input
     type="checkbox"
     tabIndex={-1}
     aria-label={`Choose ${name}`}
-    checked={chosen}
+    ref={box => {
+      if (box) box.indeterminate = chosen === 'some';
+    }}
+    checked={chosen === 'all'}
     onChange={() => undefined}
   />
 );
@@ -186,7 +190,7 @@ export const GridRow = memo(function GridRow(props: Props) {
       aria-rowindex={index + 2}
       aria-level={child ? 2 : 1}
       aria-expanded={group ? unfolded : undefined}
-      aria-selected={chosen}
+      aria-selected={chosen === 'all'}
       aria-busy={!known || undefined}
       data-index={index}
       data-run={run?.id}

@@ -1,7 +1,9 @@
 // The one box of filters: what is typed becomes chips. Their text, put together, is what REST, `imgcls-lab runs
 // --where` and `lab.runs(where=...)` take.
 import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from 'react';
-import { completed, completions, isWhole, termsOf, textOf, type Vocabulary } from './query_text';
+import type { ListView } from '../data/run_rows';
+import { completed, isWhole, termsOf, textOf, type Completion, type Vocabulary } from './query_text';
+import { meaningOf, proposals } from './query_words';
 import '../ui/inputs.css';
 import './query_box.css';
 
@@ -19,9 +21,11 @@ interface Props {
   text: string;
   words: Vocabulary;
   onChange: (text: string) => void;
+  /** The list is ordered otherwise. */
+  onSort: (sorting: ListView['sorting']) => void;
 }
 
-export function QueryBox({ text, words, onChange }: Props) {
+export function QueryBox({ text, words, onChange, onSort }: Props) {
   const id = useId();
   const input = useRef<HTMLInputElement>(null);
   const [draft, setDraft] = useState('');
@@ -55,7 +59,7 @@ export function QueryBox({ text, words, onChange }: Props) {
     return () => clearTimeout(timer);
   }, [draft, chips]);
 
-  const found = useMemo(() => (closed ? [] : completions(draft, words)), [closed, draft, words]);
+  const found = useMemo(() => (closed ? [] : proposals(draft, words)), [closed, draft, words]);
   const type = (value: string) => {
     const terms = termsOf(value);
     const last = terms[terms.length - 1];
@@ -68,8 +72,13 @@ export function QueryBox({ text, words, onChange }: Props) {
     setPicked(-1);
     setClosed(false);
   };
-  const take = (index: number) => {
-    const next = completed(draft, found[index]!);
+  const take = (chosen: Completion) => {
+    const next = completed(draft, chosen);
+    if (chosen.sorting) {
+      put([...chips, ...termsOf(next).map(term => term.text)]);
+      onSort(chosen.sorting);
+      return;
+    }
     const terms = termsOf(next);
     if (isWhole(next) && terms[terms.length - 1]?.key) put([...chips, ...terms.map(term => term.text)]);
     else {
@@ -87,10 +96,12 @@ export function QueryBox({ text, words, onChange }: Props) {
     input.current?.focus();
   };
   const keyDown = (event: KeyboardEvent) => {
+    const meant = meaningOf(draft, words);
     if (event.key === 'ArrowDown' && found.length === 0) setClosed(false);
     else if (event.key === 'ArrowDown') setPicked((picked + 1) % found.length);
     else if (event.key === 'ArrowUp') setPicked(picked <= 0 ? found.length - 1 : picked - 1);
-    else if ((event.key === 'Enter' || event.key === 'Tab') && found[picked]) take(picked);
+    else if ((event.key === 'Enter' || event.key === 'Tab') && found[picked]) take(found[picked]);
+    else if (event.key === 'Enter' && meant) take(meant);
     else if (event.key === 'Enter') put([...chips, ...termsOf(draft).map(term => term.text)]);
     else if (event.key === 'Escape' && found.length > 0) setClosed(true);
     else if (event.key === 'Escape' && draft) put(chips);
@@ -118,6 +129,7 @@ export function QueryBox({ text, words, onChange }: Props) {
           value={draft}
           onChange={event => type(event.target.value)}
           onKeyDown={keyDown}
+          onFocus={() => setClosed(false)}
           onBlur={() => setClosed(true)}
         />
         <ul id={`${id}-list`} role="listbox" aria-label="Filters that fit" hidden={found.length === 0}>
@@ -129,7 +141,7 @@ export function QueryBox({ text, words, onChange }: Props) {
               aria-selected={index === picked}
               onPointerDown={event => {
                 event.preventDefault(); // the box keeps the focus
-                take(index);
+                take(found[index]!);
               }}
             >
               <span>{term}</span> <span className="imgcls-muted">{note === term ? '' : note}</span>

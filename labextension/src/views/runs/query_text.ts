@@ -1,5 +1,6 @@
 // The text of a query, term by term: what the box of filters shows as chips. The language is that of `run_query.py`;
 // here a text is only cut up and put together again, and the server says what is wrong with it. Pure; no view.
+import type { ListView } from '../data/run_rows';
 import { QUERY_COLUMNS } from '../data/types';
 
 /** A term as it is written. `key` and `op` are empty for a word that is looked for. */
@@ -74,6 +75,10 @@ export interface Completion {
   term: string;
   /** What it means. */
   note: string;
+  /** What stands before it in the text, where it is in place of several words. */
+  before?: string;
+  /** It is no term: it orders the list. */
+  sorting?: ListView['sorting'];
 }
 
 /** What completions are made of. */
@@ -86,9 +91,11 @@ export interface Vocabulary {
   values: Readonly<Partial<Record<string, readonly string[]>>>;
 }
 
-const MOST = 9; // completions that are shown at once
+export const MOST = 9; // completions that are shown at once
 const EXAMPLES: Record<string, [string, string][]> = {
   time: [
+    ['=today', 'today'],
+    ['=yesterday', 'yesterday'],
     ['>today', 'today'],
     ['>7d', 'in the last 7 days'],
     ['<30d', 'more than 30 days ago'],
@@ -151,7 +158,7 @@ function valuesFor(key: string, op: string, typed: string, words: Vocabulary): C
   const examples = kind && EXAMPLES[kind];
   if (examples)
     return examples
-      .filter(([text]) => typed === '' && text.startsWith(op))
+      .filter(([text]) => text !== op + typed && text.startsWith(op + typed))
       .map(([text, note]) => ({ term: key + text, note }));
   const known = words.values[key] ?? field?.choices ?? [];
   return closest(known, typed, item => item)
@@ -161,4 +168,5 @@ function valuesFor(key: string, op: string, typed: string, words: Vocabulary): C
 }
 
 /** A text in which a completion stands in place of the term that was being typed. */
-export const completed = (text: string, { term }: Completion): string => openTerm(text).before + term;
+export const completed = (text: string, { term, before, sorting }: Completion): string =>
+  (before ?? openTerm(text).before) + (sorting ? '' : term);

@@ -7,6 +7,7 @@ import {
   MAX_CHANGED,
   isActive,
   isUnderWay,
+  type Deletion,
   type RefusedRun,
   type Run,
   type RunEdit,
@@ -93,40 +94,47 @@ export function stateOf(runs: readonly Run[]): string {
   return runs.length === 1 ? 'it does not run' : `none of the ${runs.length.toLocaleString('en')} is running`;
 }
 
-/** Bytes of the folders of some runs, and whether some were not counted yet. */
-export function sizeOf(runs: readonly Run[]): { bytes: number; partly: boolean } {
-  return {
-    bytes: runs.reduce((sum, run) => sum + (run.size ?? 0), 0),
-    partly: runs.some(run => run.size == null),
-  };
+/** "about 1.2 GB": what the folders of some runs take, as far as it was counted. What a deletion frees, `planDeletion`
+ * says: some files are those of other runs, too. */
+export function sizeOf(runs: readonly Run[]): string {
+  const size = runs.reduce((sum, run) => sum + (run.size ?? 0), 0);
+  return size > 0 ? `about ${bytes(size)}` : '';
 }
 
-/** "frees at least 1.2 GB"; empty: nobody has counted yet. */
-export function freedBy(runs: readonly Run[]): string {
-  const { bytes: size, partly } = sizeOf(runs);
-  return size > 0 ? `frees ${partly ? 'at least ' : ''}${bytes(size)}` : '';
+/** What is asked before runs are deleted. `plan`: what deleting them would do. */
+export function deleteQuestion({ deleted, freed, shared, elsewhere }: Deletion): string {
+  if (deleted.length === 0) return 'None of them can be deleted.';
+  const [its, logs] = deleted.length === 1 ? ['its', 'log'] : ['their', 'logs'];
+  return [
+    `Delete ${runsOf(deleted.length)} with ${its} checkpoints and ${logs}?`,
+    `That frees ${bytes(freed)}.`,
+    staying(shared),
+    elsewhere.length > 0 && `Folders of ${runsOf(elsewhere.length)} on another host are removed there.`,
+    'It cannot be undone.',
+  ]
+    .filter(Boolean)
+    .join(' ');
 }
 
-/** What is asked before runs are deleted. */
-export function deleteQuestion(runs: readonly Run[]): string {
-  const freed = freedBy(runs);
-  const [its, logs] = runs.length === 1 ? ['its', 'log'] : ['their', 'logs'];
-  return `Delete ${runsOf(runs.length)} with ${its} checkpoints and ${logs}? ${freed && `That ${freed}. `}It cannot be undone.`;
-}
+const staying = (shared: number): string =>
+  shared > 0 ? `${bytes(shared)} stay, since other runs have the same files.` : '';
 
 /** The tags that a text names, as it is typed: a, b c. */
 export const tagsIn = (text: string): string[] => [...new Set(text.split(/[\s,]+/).filter(Boolean))];
+
+/** Something that is done with runs or with what is saved of them. */
+export type Work = (source: Source) => Promise<Outcome>;
 
 /** What was done: a sentence, what was refused and why, and how it is undone. */
 export interface Outcome {
   text: string;
   refused: { name: string; message: string }[];
-  undo: RunsEdit[] | null;
+  undo: Work | null;
   /** Runs that are there no longer. */
   gone: string[];
 }
 
-const outcome = (text: string, part: Partial<Outcome> = {}): Outcome => ({
+export const outcome = (text: string, part: Partial<Outcome> = {}): Outcome => ({
   text,
   refused: [],
   undo: null,
@@ -134,7 +142,8 @@ const outcome = (text: string, part: Partial<Outcome> = {}): Outcome => ({
   ...part,
 });
 
-const refusals = (runs: readonly Run[], refused: readonly RefusedRun[]): Outcome['refused'] => {
+/** The runs that stay as they are, by their names. */
+export const refusals = (runs: readonly Run[], refused: readonly RefusedRun[]): Outcome['refused'] => {
   const names = new Map(runs.map(run => [run.id, run.name]));
   return refused.map(({ run, message }) => ({ name: names.get(run) ?? run, message }));
 };
@@ -162,22 +171,39 @@ export const stopRuns = (source: Source, runs: readonly Run[]): Promise<Outcome>
 export const resumeRuns = (source: Source, runs: readonly Run[]): Promise<Outcome> =>
   ask(source, runs, 'resume', 'queued again');
 
-export async function deleteRuns(source: Source, runs: readonly Run[]): Promise<Outcome> {
-  const gone: string[] = [];
-  const refused: RefusedRun[] = [];
-  let [freed, shared] = [0, 0];
+/** Delete runs piece by piece, or ask what that would do; the answers put together. */
+async function deletion(
+  runs: readonly Run[],
+  send: (part: string[]) => Promise<Deletion>,
+): Promise<Deletion> {
+  const whole: Deletion = { deleted: [], refused: [], freed: 0, shared: 0, elsewhere: [], dry_run: false };
   for (const part of inPieces(runs.map(run => run.id))) {
-    const reply = await mutate(source, 'runs.deleteMany', { runs: part });
-    gone.push(...reply.deleted);
-    refused.push(...reply.refused);
-    freed += reply.freed;
-    shared += reply.shared;
+    const reply = await send(part);
+    whole.deleted.push(...reply.deleted);
+    whole.refused.push(...reply.refused);
+    whole.elsewhere.push(...reply.elsewhere);
+    whole.freed += reply.freed;
+    whole.shared += reply.shared;
+    whole.dry_run = reply.dry_run;
   }
+  return whole;
+}
+
+/** What deleting these runs would free, and which would stay for which reason. Deletes nothing. */
+export const planDeletion = (
+  source: Source,
+  runs: readonly Run[],
+  signal?: AbortSignal,
+): Promise<Deletion> =>
+  deletion(runs, part => source.command('runs.deleteMany', { runs: part, dry_run: true }, signal));
+
+export async function deleteRuns(source: Source, runs: readonly Run[]): Promise<Outcome> {
+  const done = await deletion(runs, part => mutate(source, 'runs.deleteMany', { runs: part }));
   runsStoreOf(source).refresh();
-  const stays = shared > 0 ? ` ${bytes(shared)} stay, since other runs have the same files.` : '';
-  return outcome(`Deleted ${runsOf(gone.length)}; ${bytes(freed)} are free again.${stays}`, {
-    refused: refusals(runs, refused),
-    gone,
+  const text = `Deleted ${runsOf(done.deleted.length)}; ${bytes(done.freed)} are free again.`;
+  return outcome([text, staying(done.shared)].filter(Boolean).join(' '), {
+    refused: refusals(runs, done.refused),
+    gone: done.deleted,
   });
 }
 
@@ -191,9 +217,10 @@ export async function editRuns(
   return sendEdits(source, [{ runs: runs.map(run => run.id), edit }], runs, text);
 }
 
-export function undoEdits(source: Source, edits: RunsEdit[]): Promise<Outcome> {
-  return sendEdits(source, edits, [], count => `Undone for ${runsOf(count)}.`, false);
-}
+const undoing =
+  (edits: readonly RunsEdit[]): Work =>
+  source =>
+    sendEdits(source, edits, [], count => `Undone for ${runsOf(count)}.`, false);
 
 async function sendEdits(
   source: Source,
@@ -215,7 +242,7 @@ async function sendEdits(
   runsStoreOf(source).refresh();
   return outcome(text(changed), {
     refused: refusals(runs, refused),
-    undo: undoable && undo.length > 0 ? undo : null,
+    undo: undoable && undo.length > 0 ? undoing(undo) : null,
   });
 }
 

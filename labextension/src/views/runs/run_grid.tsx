@@ -1,5 +1,6 @@
 // The table of runs: a head that stays, and of all rows those in view. By keys: arrows, Home, End and Page move, Space
-// chooses, Shift chooses a stretch, Ctrl+A all that match, Enter opens, F2 renames, Left and Right fold.
+// chooses, Shift chooses a stretch, Ctrl+A all that match, Enter opens, F2 renames, Left and Right fold, Shift+F10 opens
+// the menu of a run.
 import {
   useCallback,
   useEffect,
@@ -16,7 +17,7 @@ import { useNavigate } from '../ui/navigation';
 import type { Column } from './columns';
 import { GridHead, type Sorting } from './grid_head';
 import { GridRow, ROW } from './grid_row';
-import type { GridSelection } from './run_selection';
+import { markOf, type GridSelection } from './run_selection';
 import './run_grid.css';
 
 const HEAD = 28;
@@ -110,6 +111,16 @@ export function RunGrid(props: Props) {
     reveal(to);
     if (extend) selection.extend?.(to);
   };
+  /** The context menu of a row, as a right click on its name opens it: keys reach the table, which is no run's. */
+  const showMenu = (index: number) => {
+    reveal(index);
+    const row = box.current!.querySelector(`[data-index="${index}"]`);
+    if (!row) return;
+    const name = row.querySelector('.imgcls-runs-first') ?? row;
+    const { left, bottom } = name.getBoundingClientRect();
+    const at = { clientX: left + 22, clientY: bottom };
+    name.dispatchEvent(new window.MouseEvent('contextmenu', { bubbles: true, cancelable: true, ...at }));
+  };
   const keyDown = (event: KeyboardEvent) => {
     if (total === 0 || event.altKey || event.target !== box.current) return;
     const control = event.ctrlKey || event.metaKey;
@@ -122,6 +133,7 @@ export function RunGrid(props: Props) {
     else if (event.key === 'Escape' && selection.chosen.size > 0) selection.clear?.();
     else if (event.key === 'Enter' && row?.run) open(row.run);
     else if (event.key === 'Enter' && row?.group) rows.fold(row.group, !row.unfolded);
+    else if (event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey)) showMenu(at);
     else if (event.key === 'F2' && row?.run?.may_change) onEdit({ id: row.run.id, column: 'name' });
     else if (event.key === 'ArrowRight' && row?.group) rows.fold(row.group, true);
     else if (event.key === 'ArrowLeft' && row?.group) rows.fold(row.group, false);
@@ -184,7 +196,6 @@ export function RunGrid(props: Props) {
           {drawn.map(index => {
             const row = rows.at(index);
             const run = row?.run ? newer(row.run, live) : undefined;
-            const all = row?.group ? (selection.groups?.get(row.group.key) ?? []) : [];
             return (
               <GridRow
                 key={index}
@@ -196,11 +207,7 @@ export function RunGrid(props: Props) {
                 child={row?.of != null}
                 unfolded={row?.unfolded ?? false}
                 active={index === at}
-                chosen={
-                  row?.group
-                    ? all.length > 0 && all.every(each => selection.chosen.has(each))
-                    : run !== undefined && selection.chosen.has(run.id)
-                }
+                chosen={row ? markOf(row, selection) : 'none'}
                 now={run?.running_since == null ? minuteOf(props.now) : props.now}
                 columns={columns}
                 editing={editing !== null && editing.id === run?.id ? editing.column : null}

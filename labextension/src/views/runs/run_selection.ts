@@ -1,7 +1,7 @@
 // Which runs of a table are chosen: one by a click on its box or Space, a stretch with Shift, all that match.
 import { useCallback, useMemo, useRef, useState } from 'react';
 import { messageOf, useSource } from '../data/source';
-import type { RowsQuery, RunRows } from '../data/run_rows';
+import type { RowsQuery, RunRow, RunRows } from '../data/run_rows';
 import type { Run } from '../data/types';
 
 const PAGE = 1000; // of the server
@@ -10,8 +10,8 @@ export const MOST_CHOSEN = 10_000;
 /** What a table needs of a selection. */
 export interface GridSelection {
   chosen: Pick<ReadonlySet<string>, 'has' | 'size'>;
-  /** By the key of a group that was chosen as a whole: its runs. */
-  groups?: ReadonlyMap<string, readonly string[]>;
+  /** How many runs are chosen of a group, by its key. */
+  groups?: ReadonlyMap<string, number>;
   toggle: (index: number) => void;
   /** From the row that was chosen last on its own to this one. */
   extend?: (index: number) => void;
@@ -28,10 +28,34 @@ export interface RunSelection extends Required<GridSelection> {
   drop: (ids: readonly string[]) => void;
 }
 
+/** How many of some runs are in each group that they can be in, by the group's key; a head is not counted. */
+export function chosenOfGroups(runs: Iterable<Run>): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { parent_id: parent, repetition } of runs)
+    for (const key of [
+      parent && `sweep:${parent}`,
+      parent && `children:${parent}`,
+      repetition && `seeds:${repetition}`,
+    ])
+      if (key) found.set(key, (found.get(key) ?? 0) + 1);
+  return found;
+}
+
+export type Mark = 'all' | 'some' | 'none';
+
+/** Whether a row is chosen: of a group its runs and its head, all of them or some. */
+export function markOf({ group, run }: RunRow, { chosen, groups }: GridSelection): Mark {
+  const own = run !== null && chosen.has(run.id);
+  if (!group) return own ? 'all' : 'none';
+  const number = groups?.get(group.key) ?? 0;
+  if (number >= group.runs && (own || run === null)) return 'all';
+  return number > 0 || own ? 'some' : 'none';
+}
+
 export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
   const source = useSource();
   const [chosen, setChosen] = useState<ReadonlyMap<string, Run>>(() => new Map());
-  const [groups, setGroups] = useState<ReadonlyMap<string, readonly string[]>>(() => new Map());
+  const groups = useMemo(() => chosenOfGroups(chosen.values()), [chosen]);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const anchor = useRef(0);
@@ -93,17 +117,8 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
           if (row?.run) flip([row.run]);
           return;
         }
-        const { key } = row.group;
         rows.runsOf(row).then(
-          runs => {
-            setGroups(was =>
-              new Map(was).set(
-                key,
-                runs.map(run => run.id),
-              ),
-            );
-            flip(runs);
-          },
+          runs => flip(runs),
           problem => setError(messageOf(problem)),
         );
       },

@@ -1,7 +1,7 @@
 // What the page of runs does with runs, and the message about what was done last.
 import { useCallback, useState } from 'react';
-import { edited, editRuns, tagsIn, undoEdits, type Outcome } from './run_actions';
-import { messageOf, useSource, type Source } from '../data/source';
+import { edited, editRuns, tagsIn, type Outcome, type Work } from './run_actions';
+import { messageOf, useSource } from '../data/source';
 import type { Run } from '../data/types';
 
 export interface RunActions {
@@ -9,7 +9,7 @@ export interface RunActions {
   busy: boolean;
   outcome: Outcome | null;
   error: string | null;
-  act: (work: (source: Source) => Promise<Outcome>) => void;
+  act: (work: Work) => void;
   undo: () => void;
   dismiss: () => void;
   /** Write a column of a run that is edited in place. */
@@ -22,7 +22,7 @@ export function useRunActions(onDone: (outcome: Outcome) => void): RunActions {
   const [outcome, setOutcome] = useState<Outcome | null>(null);
   const [error, setError] = useState<string | null>(null);
   const act = useCallback(
-    (work: (source: Source) => Promise<Outcome>) => {
+    (work: Work) => {
       setBusy(true);
       setError(null);
       work(source)
@@ -41,8 +41,7 @@ export function useRunActions(onDone: (outcome: Outcome) => void): RunActions {
     [source, onDone],
   );
   const undo = useCallback(() => {
-    const edits = outcome?.undo;
-    if (edits) act(to => undoEdits(to, edits));
+    if (outcome?.undo) act(outcome.undo);
   }, [act, outcome]);
   const dismiss = useCallback(() => {
     setOutcome(null);

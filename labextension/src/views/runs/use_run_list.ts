@@ -35,6 +35,10 @@ export interface RunList {
 
 const NONE: readonly never[] = [];
 
+/** Runs that there are, whatever the list shows. */
+export const everythingOf = ({ snapshot: { reply } }: RunList): number | undefined =>
+  reply && Object.values(reply.counts).reduce((sum, n) => sum + (n ?? 0), 0);
+
 export function useRunList(view: ListView): RunList {
   const source = useSource();
   const { runs: live, counts } = useRuns();

@@ -1,0 +1,113 @@
+"""The table of runs, found by the words of people, and kept under a name."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from tests.browser.conftest import Desk, Lab
+from tests.browser.many_runs import write_runs
+from tests.browser.test_dataset_page import AXE
+from tests.browser.test_runs_table import found, look, no_executor, rows
+
+__all__ = ["no_executor"]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+RUNS = 120
+
+
+def finds_the_best_of_last_week(desk: Desk, table: Locator) -> int:
+    """By keys alone, as somebody types who has read nothing."""
+    box = desk.main.get_by_label("Find runs")
+    box.focus()
+    expect(desk.main.get_by_role("option", name="state=failed")).to_be_visible()
+    look(desk, "examples")
+    box.press_sequentially("lr above 1e-3")
+    box.press("Enter")
+    box.press_sequentially("last we")
+    expect(desk.main.get_by_role("option", name="made in the last 7 days")).to_be_visible()
+    box.press("ArrowDown")
+    box.press("Enter")
+    box.press_sequentially("best first")
+    box.press("Enter")
+    expect(desk.main.locator("[data-term]")).to_have_text(["lr > 1e-3✕", "created > 7d✕"])
+    expect(table.get_by_role("columnheader", name="best")).to_have_attribute("aria-sort", "descending")
+    box.press("Escape")
+    expect(table).to_have_attribute("aria-busy", "false")
+    assert 0 < rows(table) < RUNS
+    return rows(table)
+
+
+def keeps_a_view(desk: Desk, table: Locator, shown: int) -> None:
+    bar = desk.main.get_by_role("toolbar", name="Saved views")
+    expect(bar).to_have_count(0)
+    desk.main.get_by_role("button", name="Save this view").click()
+    desk.main.get_by_label("Name of the view").fill("Best of last week")
+    desk.main.get_by_label("Name of the view").press("Enter")
+    view = bar.get_by_role("button", name="Best of last week", exact=False).first
+    expect(view).to_have_attribute("aria-pressed", "true")
+    expect(desk.main.get_by_text("view changed")).to_have_count(0)
+    bar.get_by_role("button", name="All").click()
+    found(table, RUNS)
+    bar.get_by_role("button", name="All").press("ArrowRight")
+    view.press("Enter")
+    found(table, shown)
+    desk.main.get_by_role("button", name="Remove lr>1e-3").click()
+    expect(desk.main.get_by_text("view changed")).to_be_visible()
+    look(desk, "view-changed")
+    desk.main.get_by_role("button", name="Revert").click()
+    found(table, shown)
+    desk.main.get_by_role("button", name="Remove created>7d").click()
+    desk.main.get_by_role("button", name="Save", exact=True).click()
+    expect(desk.main.get_by_text("view changed")).to_have_count(0)
+
+
+def renames_and_deletes_it(desk: Desk) -> None:
+    bar = desk.main.get_by_role("toolbar", name="Saved views")
+    bar.get_by_role("button", name="Menu of the view Best of last week").click()
+    look(desk, "view-menu")
+    desk.main.get_by_role("button", name="Rename…").click()
+    name = desk.main.get_by_label("Name of the view Best of last week")
+    name.fill("Steep")
+    name.press("Enter")
+    view = bar.get_by_role("button", name="Steep", exact=False).first
+    expect(view).to_be_visible()
+    view.press("Delete")
+    expect(bar).to_have_count(0)
+    desk.main.locator(".imgcls-outcome").get_by_role("button", name="Undo").click()
+    expect(view).to_have_attribute("aria-pressed", "true")
+
+
+def chooses_groups_in_part(desk: Desk, table: Locator) -> None:
+    desk.main.get_by_role("toolbar", name="Saved views").get_by_role("button", name="All").click()
+    found(table, RUNS)
+    seeds = table.locator("[data-group=seeds]").first
+    seeds.get_by_role("button", name="Unfold").click()
+    table.press("ArrowDown")
+    table.press("Space")
+    box = seeds.get_by_role("checkbox")
+    expect(box).to_be_checked(indeterminate=True)
+    look(desk, "some-of-a-group")
+    for _ in range(3):
+        table.press("ArrowDown")
+        table.press("Space")
+    expect(box).to_be_checked()
+    table.press("Escape")
+    expect(box).not_to_be_checked()
+
+
+def test_runs_are_found_by_words_and_a_list_is_kept_under_a_name(desk: Desk, lab: Lab) -> None:
+    with Store.open(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))) as store:
+        write_runs(store, RUNS)
+    desk.open()
+    desk.page.add_script_tag(path=str(AXE))
+    desk.open_panel().locator("footer").get_by_role("button", name="Runs").click()
+    table = desk.main.get_by_role("treegrid", name="Runs")
+    found(table, RUNS)
+    keeps_a_view(desk, table, finds_the_best_of_last_week(desk, table))
+    renames_and_deletes_it(desk)
+    desk.page.reload()
+    expect(desk.main.get_by_role("button", name="Steep", exact=False).first).to_have_attribute("aria-pressed", "true")
+    desk.page.add_script_tag(path=str(AXE))
+    chooses_groups_in_part(desk, table)
