@@ -33,6 +33,7 @@ COLUMNS: dict[str, Kind] = {
     "step": "number", "attempt": "number", "priority": "number", "lr": "number", "batch_size": "number",
     "tag": "tags", "archived": "flag", "size": "bytes", "repetition": "text", "sweep": "text",
 }  # fmt: skip
+CURVE = "curve"  # a column of lists that is drawn: it has no value, so that no query names it
 NONE = ("none", "null")  # a key that has no value
 GROUPS = {"live": LIVE, "ended": ENDED, "active": ACTIVE}  # of states, named as one
 CONFIG = frozenset(TrainConfig.model_fields) - COLUMNS.keys()

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imgcls_lab.store import Store
-from imgcls_lab.store.run_columns import CURVE
 
 COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
 
@@ -149,7 +148,7 @@ def runs(
     store = context.store()
     saved = store.views.find(view).view if view else ListView()
     where = f"{saved.where} {where}".strip()
-    columns = [*columns] or [name for name in saved.columns if name != CURVE]
+    columns = [*columns] or [name for name in saved.columns if name != run_query.CURVE]
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),

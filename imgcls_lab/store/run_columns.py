@@ -23,7 +23,6 @@ from imgcls_lab.schemas.limits import MAX_COLUMNS, MAX_CURVE, SHOWN_TAGS
 from imgcls_lab.store.run_conditions import JSON_COLUMNS
 from imgcls_lab.store.tables import Metric, Run, Tag
 
-CURVE = "curve"  # a column without a value: a list draws it of what `curves_of` gives
 GROUP_TITLES = {"run": "Run", **GROUPS, "latest": "Metrics, last value", "best": "Metrics, best value"}
 _LABELS = {
     "id": "id", "name": "run", "owner": "owner", "project": "project", "kind": "kind", "host": "host", "model": "model",
@@ -103,7 +102,7 @@ def checked(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
         raise InputError(f"A list has at most {MAX_COLUMNS} columns, this one {len(columns)}.")
     found: dict[str, tuple[str, str]] = {}
     for name in columns:
-        if name == CURVE:
+        if name == run_query.CURVE:
             continue
         key = run_query.key_of(name)
         if key is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,10 +19,11 @@ __all__ = ["browser", "context", "desk", "lab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 RUNS = 10_000
+TRIES = 5
 WITHIN = 150  # ms
 FRAMES = 50  # a second
 
-# From an act of the user to the frame in which the table shows what was asked for.
+# From an act of the user to the frame in which the table shows what was asked for; and what was asked meanwhile.
 TIMED = """async ([selector, act, wanted]) => {
   const visible = () => [...document.querySelectorAll(selector)].find(node => node.checkVisibility());
   const shown = () => {
@@ -28,40 +31,88 @@ TIMED = """async ([selector, act, wanted]) => {
     const rows = table?.querySelectorAll('[data-run]').length ?? 0;
     return rows > 5 && table.getAttribute('aria-busy') === 'false' && Number(table.dataset.runs) === wanted;
   };
+  performance.clearResourceTimings();
   const begun = performance.now();
   if (act === 'click') visible().click();
   else visible().dispatchEvent(new KeyboardEvent('keydown', { key: act, bubbles: true, cancelable: true }));
   while (!shown()) await new Promise(requestAnimationFrame);
   await new Promise(requestAnimationFrame);
-  return performance.now() - begun;
+  const took = performance.now() - begun;
+  const list = performance.getEntriesByType('resource').filter(each => each.name.includes('api/runs/groups')).at(-1);
+  return [took, list ? list.responseEnd - list.requestStart : 0];
 }"""
 
 
-def timed(page: Page, selector: str, act: str, wanted: int) -> float:
-    return float(page.evaluate(TIMED, [selector, act, wanted]))
+class Took(NamedTuple):
+    """ms from an act to the frame that shows its answer.
+
+    list: between the request for the list and its answer; page, server: CPU of the page's main thread (scripts, layout,
+    style) and of the server's process, which other processes of the machine do not lengthen.
+    """
+
+    wall: float
+    list: float
+    page: float
+    server: float
+
+    @property
+    def cpu(self) -> float:
+        return self.page + self.server
+
+    def __str__(self) -> str:
+        parts = f"list {self.list:.0f} ms; CPU: page {self.page:.0f}, server {self.server:.0f}"
+        return f"{self.wall:.0f} ms ({parts}), wanted {WITHIN}"
 
 
-def opened(desk: Desk) -> float:
-    """ms from the click on “Runs” of the panel to its rows: the best of three."""
-    took = []
-    for _ in range(3):
-        took.append(timed(desk.page, "#imgcls-lab-sidebar footer button", "click", RUNS))
+def cpu_of(pid: int) -> float:
+    """ms of CPU that all threads of a process have had."""
+    return sum(float(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e6
+
+
+def timed(desk: Desk, lab: Lab, selector: str, act: str, wanted: int) -> Took:
+    assert lab.process
+    session = desk.page.context.new_cdp_session(desk.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return 1000 * float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
+
+    page, server = busy(), cpu_of(lab.process.pid)
+    wall, listed = desk.page.evaluate(TIMED, [selector, act, wanted])
+    took = Took(wall, listed, busy() - page, cpu_of(lab.process.pid) - server)
+    session.detach()
+    return took
+
+
+def best(tries: list[Took]) -> Took:
+    """The best wall time, and the least CPU of each part."""
+    return Took(*(min(values) for values in zip(*tries, strict=True)))
+
+
+def opened(desk: Desk, lab: Lab) -> Took:
+    """From the click on “Runs” of the panel to its rows: the best of some."""
+    tries = []
+    for _ in range(TRIES):
+        tries.append(timed(desk, lab, "#imgcls-lab-sidebar footer button", "click", RUNS))
         desk.page.locator(".lm-TabBar-tab", has_text="Runs").locator(".lm-TabBar-tabCloseIcon").click()
-    print(f"the table of {RUNS:,} runs opens in {min(took):.0f} ms (of {took}), wanted {WITHIN}")
-    return min(took)
+    found = best(tries)
+    print(f"the table of {RUNS:,} runs opens in {found}; first {tries[0].wall:.0f}")
+    return found
 
 
-def filtered(desk: Desk, query: str, found: int) -> float:
-    """ms from Enter in the box to the rows that match: the best of three."""
-    took = []
+def filtered(desk: Desk, lab: Lab, query: str, number: int) -> Took:
+    """From Enter in the box to the rows that match: the best of some."""
+    tries = []
     box = desk.main.get_by_label("Find runs")
-    for _ in range(3):
+    for _ in range(TRIES):
         box.fill(query)
-        took.append(timed(desk.page, ".imgcls-query-typed input", "Enter", found))
+        tries.append(timed(desk, lab, ".imgcls-query-typed input", "Enter", number))
         box.press("Backspace")
         expect(desk.main.get_by_role("treegrid")).to_have_attribute("data-runs", str(RUNS))
-    print(f"{query} finds {found:,} in {min(took):.0f} ms (of {took}), wanted {WITHIN}")
-    return min(took)
+    found = best(tries)
+    print(f"{query} finds {number:,} in {found}")
+    return found
 
 
 def scrolled_table(page: Page, pixels: int) -> Scrolled:
@@ -78,11 +129,12 @@ def test_a_table_of_10_000_runs_opens_filters_and_scrolls(desk: Desk, lab: Lab) 
         found = {query: store.runs.list(where=query, limit=1).total for query in queries}
     desk.open()
     desk.open_panel()
-    times = [opened(desk)]
-    timed(desk.page, "#imgcls-lab-sidebar footer button", "click", RUNS)
-    times += [filtered(desk, query, count) for query, count in found.items()]
+    times = [opened(desk, lab)]
+    timed(desk, lab, "#imgcls-lab-sidebar footer button", "click", RUNS)
+    times += [filtered(desk, lab, query, count) for query, count in found.items()]
     scrolls = [scrolled_table(desk.page, pixels) for pixels in (20, 100, 1000)]
-    idle = os.getloadavg()[0] < (os.cpu_count() or 1)  # else the figures are those of what else runs here
+    idle = os.getloadavg()[0] < (os.cpu_count() or 1)  # else the times are those of what else runs here
+    print("the machine is idle" if idle else "the machine is busy: CPU is compared in place of time")
     assert max(each.cost for each in scrolls) <= 1000 / FRAMES
     assert min(each.rate for each in scrolls) >= FRAMES or not idle
-    assert max(times) <= WITHIN or not idle
+    assert max(each.wall if idle else each.cpu for each in times) <= WITHIN

@@ -29,7 +29,10 @@ it('takes the words at the end of a text and keeps what stands before them', () 
   const found = meaningOf('resnet last week', WORDS)!;
   expect(completed('resnet last week', found)).toBe('resnet created>7d');
   const order = meaningOf('lr>1 best first', WORDS)!;
-  expect([completed('lr>1 best first', order), order.sorting]).toEqual(['lr>1 ', { sort: 'best', order: 'desc' }]);
+  expect([completed('lr>1 best first', order), order.sorting]).toEqual([
+    'lr>1 ',
+    { sort: 'best', order: 'desc' },
+  ]);
 });
 
 it('proposes them while they are typed, and values without their key', () => {

@@ -42,6 +42,11 @@ it('is chosen with all its runs and its head, and in part with some of them', ()
 
 it('counts repetitions by what they share', () => {
   const of = group({ key: 'seeds:same', kind: 'seeds', head: null, runs: 3 });
-  expect([0, 1, 2, 3].map(n => mark(of, null, ...seeds.slice(0, n)))).toEqual(['none', 'some', 'some', 'all']);
+  expect([0, 1, 2, 3].map(n => mark(of, null, ...seeds.slice(0, n)))).toEqual([
+    'none',
+    'some',
+    'some',
+    'all',
+  ]);
   expect(mark(of, null, ...trials)).toBe('none');
 });

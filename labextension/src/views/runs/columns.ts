@@ -1,5 +1,11 @@
 // The columns of a table of runs: the server says which there are, here stands how each is shown. Pure; no view.
-import { FRACTION_METRICS, type Column as ListedColumn, type Run, type RunColumns } from '../data/types';
+import {
+  CURVE,
+  FRACTION_METRICS,
+  type Column as ListedColumn,
+  type Run,
+  type RunColumns,
+} from '../data/types';
 import {
   ago,
   bytes,
@@ -34,8 +40,6 @@ export interface Column {
   whole?: (run: Run) => string;
 }
 
-/** The small line of the metric that decides. */
-export const CURVE = 'curve';
 /** The columns of somebody who has chosen none. */
 export const FIRST_COLUMNS: readonly string[] = [
   'state',

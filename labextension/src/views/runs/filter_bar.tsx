@@ -37,7 +37,9 @@ export function RunFilterBar({ list, view, onView, children }: Props) {
         <FilterMenu words={list.words} onAdd={terms => ask(textOf([view.where, ...terms]))} />
         {reply && (
           <span className="imgcls-muted imgcls-num" role="status">
-            {view.where ? `${count(reply.runs)} of ${plural(everythingOf(list) ?? 0, 'run')}` : plural(reply.runs, 'run')}
+            {view.where
+              ? `${count(reply.runs)} of ${plural(everythingOf(list) ?? 0, 'run')}`
+              : plural(reply.runs, 'run')}
           </span>
         )}
         <span className="imgcls-spacer" />

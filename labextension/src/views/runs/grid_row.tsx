@@ -1,11 +1,11 @@
 // One row of the table of runs. It is drawn anew only where something of it changed.
 import { memo, type ReactNode } from 'react';
 import type { Trend } from '../data/trend';
-import { isActive, type Run, type RunGroup } from '../data/types';
+import { CURVE, isActive, type Run, type RunGroup } from '../data/types';
 import { MiddleText } from '../ui/middle_text';
 import { State, progressOf } from '../ui/run_state';
 import { Sparkline } from '../ui/sparkline';
-import { CURVE, type Column } from './columns';
+import type { Column } from './columns';
 import { groupCell, kindOf } from './group_cells';
 import { InlineEdit } from './inline_edit';
 import type { Mark } from './run_selection';

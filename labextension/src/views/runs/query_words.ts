@@ -16,7 +16,15 @@ const means = (term: string, note: string, ...said: string[]): Phrase => ({ term
 const PHRASES: readonly Phrase[] = [
   means('created=today', 'made today', 'today'),
   means('created=yesterday', 'made yesterday', 'yesterday'),
-  means('created>7d', 'made in the last 7 days', 'last week', 'past week', 'this week', 'week', 'last 7 days'),
+  means(
+    'created>7d',
+    'made in the last 7 days',
+    'last week',
+    'past week',
+    'this week',
+    'week',
+    'last 7 days',
+  ),
   means('created>30d', 'made in the last 30 days', 'last month', 'past month', 'this month', 'month'),
   means('created>1h', 'made in the last hour', 'last hour', 'past hour', 'hour'),
   means('created<30d', 'made more than 30 days ago', 'old', 'older than a month'),
@@ -56,7 +64,8 @@ function tails(text: string): [before: string, tail: string][] {
   const found: [string, string][] = [];
   for (const match of text.matchAll(/(?<=^|\s)\S/g)) {
     const tail = text.slice(match.index).trimEnd();
-    if (!/["=<>!:]/.test(tail)) found.push([text.slice(0, match.index), tail.toLowerCase().replace(/\s+/g, ' ')]);
+    if (!/["=<>!:]/.test(tail))
+      found.push([text.slice(0, match.index), tail.toLowerCase().replace(/\s+/g, ' ')]);
   }
   return found;
 }
@@ -90,7 +99,9 @@ function wordsFor(text: string, words: Vocabulary): Completion[] {
     if (comparison) found.unshift({ ...comparison, before });
     if (tail.length >= LEAST)
       for (const key of NAMED)
-        for (const value of (words.values[key] ?? []).filter(each => each.toLowerCase().startsWith(tail)).slice(0, SOME))
+        for (const value of (words.values[key] ?? [])
+          .filter(each => each.toLowerCase().startsWith(tail))
+          .slice(0, SOME))
           found.push({ term: `${key}=${quoted(value)}`, note: '', before });
     const known = new Set<string>();
     const distinct = found.filter(({ term }) => !known.has(term) && known.add(term));

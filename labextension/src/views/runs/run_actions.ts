@@ -190,11 +190,7 @@ async function deletion(
 }
 
 /** What deleting these runs would free, and which would stay for which reason. Deletes nothing. */
-export const planDeletion = (
-  source: Source,
-  runs: readonly Run[],
-  signal?: AbortSignal,
-): Promise<Deletion> =>
+export const planDeletion = (source: Source, runs: readonly Run[], signal?: AbortSignal): Promise<Deletion> =>
   deletion(runs, part => source.command('runs.deleteMany', { runs: part, dry_run: true }, signal));
 
 export async function deleteRuns(source: Source, runs: readonly Run[]): Promise<Outcome> {

@@ -3,12 +3,12 @@ import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { onMutation } from '../data/mutate';
 import { RunRows, type ListView, type RowsQuery, type RowsSnapshot } from '../data/run_rows';
 import { useSource } from '../data/source';
-import type { Run } from '../data/types';
+import { CURVE, type Run } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { usePreferences } from '../ui/preferences';
 import { useNow } from '../ui/use_now';
-import { CURVE, FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
+import { FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
 import type { Vocabulary } from './query_text';
 import { useVocabulary } from './use_vocabulary';
 

@@ -76,7 +76,9 @@ export function ViewBar({ view, first, onView, actions, all, shown }: Props) {
               />
             ),
           )}
-          {open && <ViewMenu saved={open} onRename={() => setRenaming(open.id)} onDelete={() => remove(open)} />}
+          {open && (
+            <ViewMenu saved={open} onRename={() => setRenaming(open.id)} onDelete={() => remove(open)} />
+          )}
         </div>
       )}
       <Problem>{error}</Problem>
