@@ -6,9 +6,11 @@ the list hold for the runs inside; a group stands where its first run would stan
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
+from os.path import commonprefix
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -25,6 +27,8 @@ from imgcls_lab.store.tables import Run
 
 CHUNK = 500  # runs in one statement
 MAX_MODELS = 3  # that the row of a group names
+LEAST_NAME = 3  # letters that the names of repetitions share
+_SEED = re.compile(r"[\s,;:#=_-]*\bseed[\s,;:#=_-]*$|[\s,;:#=_-]+$", re.IGNORECASE)
 _PARENT: Any = aliased(Run)
 
 
@@ -148,7 +152,7 @@ def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGr
     values = {
         "key": key,
         "kind": kind,
-        "name": names.get(of) or runs[0].name,
+        "name": names.get(of) or _common_name([run.name for run in runs]),
         "head": of if kind != "seeds" else None,
         "where": f"repetition={of}" if kind == "seeds" else f"parent={of}",
         "runs": len(inside),
@@ -159,6 +163,15 @@ def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGr
         "created_at": max(run.created_at for run in runs),
     }
     return RunGroup.model_validate(values | _best(inside))
+
+
+def _common_name(names: Sequence[str]) -> str:
+    """What the names of repetitions begin with, without the word and number of their seeds; else the first name."""
+    common = commonprefix(names)  # noqa: RUF071 — letters of names, no paths
+    if any(name[len(common) : len(common) + 1].isdigit() for name in names):
+        common = common.rstrip("0123456789")
+    common = _SEED.sub("", common) if len(set(names)) > 1 else common
+    return common if len(common) >= LEAST_NAME else names[0]
 
 
 def _best(runs: Sequence[_Member]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ FOLDER = 3_000_000  # bytes of the folder of a run
 
 
 def filled(lab: Lab) -> list[str]:
-    """Ids of the newest two runs, which have folders; the newest of all runs still."""
+    """Ids of two ended runs, which have folders; the newest run is alive."""
     settings = Settings(home=str(lab.home), datasets_dir=str(lab.datasets))
     with Store.open(settings) as store:
         write_runs(store, RUNS - 3)
@@ -29,11 +29,14 @@ def filled(lab: Lab) -> list[str]:
             projects = {project.name: project.id for project in store.projects.list()}
             writer = Writer(session, session.info["home"], projects, RUNS, "")
             writer.written = RUNS - 3
-            first, second, _ = (
-                writer.add(name, "resnet50", {"seed": 900 + n, "lr": 0.5 + n}, state, size=FOLDER)
-                for n, (name, state) in enumerate([("first", "succeeded"), ("second", "failed"), ("alive", "running")])
-            )
-            ids = [first.id, second.id]
+            kinds = [("first", "succeeded"), ("second", "failed"), ("alive", "running")]
+            made = [
+                writer.add(name, "resnet50", {"seed": 900 + n, "lr": 0.5 + n}, state)
+                for n, (name, state) in enumerate(kinds)
+            ]
+            for run in made:
+                run.size = FOLDER
+            ids = [run.id for run in made[:2]]
             writer.flush()
     for run_id in ids:
         folder = settings.run_dir(run_id)

@@ -10,7 +10,7 @@ from store_steps import claim, epoch, feed, started
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.schemas import GroupKind, RunGroups, SubmitRequest
-from imgcls_lab.store import Store, queries
+from imgcls_lab.store import Store, queries, run_groups
 
 Submit = Callable[..., str]
 ALL: tuple[GroupKind, ...] = ("sweep", "seeds", "children")
@@ -79,3 +79,18 @@ def test_only_runs_of_the_list_are_folded_and_in_its_order(store: Store, sweep: 
     assert plain.values == {"optimizer": "adamw"}
     with pytest.raises(InputError):
         folded(store, sort="nothing")
+
+
+@pytest.mark.parametrize(
+    ("names", "common"),
+    [
+        (["vit lr 2e-3 seed 3", "vit lr 2e-3 seed 12"], "vit lr 2e-3"),
+        (["birds #1", "birds #2"], "birds"),
+        (["night 12", "night 13"], "night"),
+        (["same", "same"], "same"),
+        (["a", "b"], "a"),
+        (["seed 1", "seed 2"], "seed 1"),
+    ],
+)
+def test_repetitions_are_called_by_what_their_names_share(names: list[str], common: str) -> None:
+    assert run_groups._common_name(names) == common

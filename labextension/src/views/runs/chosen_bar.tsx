@@ -76,11 +76,12 @@ export function ChosenBar({ runs, tags, actions, onClear }: Props) {
             act(source => editRuns(source, some, { archived: true }, edited.archive)),
           )}
       <DeleteMenu runs={applies('delete')} chosen={runs} actions={actions} />
-      <span className="imgcls-spacer" />
-      <span className="imgcls-muted">{stateOf(runs)}</span>
-      <button type="button" className="imgcls-plain" onClick={onClear}>
-        clear
-      </button>
+      <span className="imgcls-chosen-end">
+        <button type="button" className="imgcls-plain" onClick={onClear}>
+          clear
+        </button>
+        <span className="imgcls-muted">{stateOf(runs)}</span>
+      </span>
     </section>
   );
 }

@@ -63,12 +63,12 @@ const when =
 
 /** How the columns of a run's own fields are shown. */
 const OF_RUNS: Record<string, Shown> = {
-  state: { width: 108, left: true, show: run => run.state },
+  state: { width: 112, left: true, show: run => run.state },
   owner: { width: 84, left: true, show: run => run.owner || '–' },
   project: { width: 96, left: true, show: run => run.project },
-  model: { width: 100, left: true, path: true, show: modelOf, whole: run => run.model_flavour },
+  model: { width: 96, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
-  lr: { title: 'lr', width: 116, show: run => formatNumber(run.lr) },
+  lr: { title: 'lr', width: 112, show: run => formatNumber(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
   best: { width: 92, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
   monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },
@@ -77,7 +77,7 @@ const OF_RUNS: Record<string, Shown> = {
     show: run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–'),
   },
   step: { width: 72, show: run => count(run.step) },
-  ran: { width: 88, show: (run, now) => duration(ranFor(run, now)) },
+  ran: { width: 82, show: (run, now) => duration(ranFor(run, now)) },
   created: { width: 66, show: when(run => run.created_at), whole: run => moment(run.created_at) },
   ended: { width: 64, show: when(run => run.ended_at), whole: run => moment(run.ended_at) },
   started: { width: 68, show: when(run => run.started_at), whole: run => moment(run.started_at) },
@@ -93,6 +93,9 @@ const OF_RUNS: Record<string, Shown> = {
   parent: { width: 110, left: true, path: true, show: run => run.parent_id ?? '–' },
   id: { width: 120, left: true, path: true, show: run => run.id },
 };
+
+/** Whether each run of a list has it, whatever columns are asked for. */
+export const isOwn = (key: string): boolean => key === CURVE || key in OF_RUNS;
 
 /** A value of a config, or of a metric. */
 function valueText(kind: ListedColumn['kind'], value: unknown): string {
@@ -164,6 +167,6 @@ export function chosenColumns(
     const value = (run: Run) =>
       fraction ? percent(run.best!.value).replace(/\s*%$/, '') : formatNumber(run.best!.value);
     const title = `best ${metricTitle(only)}${fraction ? ', %' : ''}`;
-    return [{ ...column, title, width: wide(title, 132), show: (run: Run) => (run.best ? value(run) : '–') }];
+    return [{ ...column, title, width: wide(title, 120), show: (run: Run) => (run.best ? value(run) : '–') }];
   });
 }

@@ -23,6 +23,7 @@ export function DeleteMenu({ runs: { runs, reason }, chosen, actions }: Props) {
   return (
     <Popover
       up
+      end
       danger
       label={[`Delete${some}`, sizeOf(runs)].filter(Boolean).join(', ') + '…'}
       title="Delete the chosen runs"

@@ -42,8 +42,7 @@ export function RunFilterBar({ list, view, onView, children }: Props) {
               : plural(reply.runs, 'run')}
           </span>
         )}
-        <span className="imgcls-spacer" />
-        {children}
+        <span className="imgcls-filters-end">{children}</span>
       </div>
       <Problem>{error}</Problem>
     </>

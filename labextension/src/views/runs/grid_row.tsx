@@ -72,6 +72,7 @@ function Name({ run, onOpen }: { run: Run; onOpen: (run: Run) => void }) {
       type="button"
       tabIndex={-1}
       className="imgcls-runs-name"
+      aria-label={run.name}
       title={run.name}
       onClick={() => onOpen(run)}
     >
@@ -85,26 +86,29 @@ function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: Ru
   const fold = () => onFold(group, !unfolded);
   return (
     <span className="imgcls-runs-group">
-      <button
-        type="button"
-        tabIndex={-1}
-        className="imgcls-runs-fold"
-        aria-label={`${unfolded ? 'Fold' : 'Unfold'} ${group.name}`}
-        onClick={fold}
-      >
-        <span aria-hidden="true">{unfolded ? '▾' : '▸'}</span>
-      </button>
-      <button
-        type="button"
-        tabIndex={-1}
-        className="imgcls-runs-name"
-        title={group.name}
-        onClick={() => (run ? onOpen(run) : fold())}
-      >
-        <b>
-          <MiddleText text={group.name} />
-        </b>
-      </button>
+      <span className="imgcls-runs-group-name">
+        <button
+          type="button"
+          tabIndex={-1}
+          className="imgcls-runs-fold"
+          aria-label={`${unfolded ? 'Fold' : 'Unfold'} ${group.name}`}
+          onClick={fold}
+        >
+          <span aria-hidden="true">{unfolded ? '▾' : '▸'}</span>
+        </button>
+        <button
+          type="button"
+          tabIndex={-1}
+          className="imgcls-runs-name"
+          aria-label={group.name}
+          title={`${group.name}, ${kindOf(group)}`}
+          onClick={() => (run ? onOpen(run) : fold())}
+        >
+          <b>
+            <MiddleText text={group.name} />
+          </b>
+        </button>
+      </span>
       <span className="imgcls-muted">{kindOf(group)}</span>
     </span>
   );

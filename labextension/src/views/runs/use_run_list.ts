@@ -8,7 +8,7 @@ import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { usePreferences } from '../ui/preferences';
 import { useNow } from '../ui/use_now';
-import { FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
+import { FIRST_COLUMNS, allColumns, isOwn, chosenColumns, type Column } from './columns';
 import type { Vocabulary } from './query_text';
 import { useVocabulary } from './use_vocabulary';
 
@@ -57,7 +57,7 @@ export function useRunList(view: ListView): RunList {
     () => ({
       ...(where && { where }),
       ...sorting,
-      columns: keys.filter(key => key !== CURVE),
+      columns: keys.filter(key => !isOwn(key)),
       curves: keys.includes(CURVE) ? 1 : 0,
       group,
     }),
@@ -74,7 +74,7 @@ export function useRunList(view: ListView): RunList {
   const shown = useMemo(() => reply?.rows.flatMap(row => row.run ?? []) ?? NONE, [reply]);
   const owners: readonly string[] = reply?.owners ?? NONE;
   useEffect(() => setSeveral(owners.length > 1), [owners]);
-  const words = useVocabulary(known, owners);
+  const words = useVocabulary(known, owners, reply !== undefined); // the rows come first
   const all = useMemo(() => allColumns(known), [known]);
   const columns = useMemo(() => chosenColumns(all, keys, shown), [all, keys, shown]);
   const now = useNow(shown.some(run => run.running_since != null));

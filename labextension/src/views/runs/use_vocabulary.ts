@@ -8,12 +8,19 @@ import type { Vocabulary } from './query_text';
 
 const KINDS = ['train', 'notebook', 'sweep', 'task'];
 
-/** `known`: the columns of runs, and the tags that people gave. */
-export function useVocabulary(known: RunColumns | undefined, owners: readonly string[]): Vocabulary {
-  const { data: schema } = useQuery('schema', {});
-  const { data: projects } = useQuery('projects', {});
-  const { data: datasets } = useQuery('datasets', {});
-  const { data: models } = useQuery('models', {});
+const ALL = {};
+
+/** `known`: the columns of runs, and the tags that people gave. `wanted`: what else is needed may be asked for. */
+export function useVocabulary(
+  known: RunColumns | undefined,
+  owners: readonly string[],
+  wanted: boolean,
+): Vocabulary {
+  const asked = wanted ? ALL : null;
+  const { data: schema } = useQuery('schema', asked);
+  const { data: projects } = useQuery('projects', asked);
+  const { data: datasets } = useQuery('datasets', asked);
+  const { data: models } = useQuery('models', asked);
   const configFields = useMemo(() => (schema ? layoutOf(schema).fields : undefined), [schema]);
   const people = owners.join('\n');
   return useMemo(

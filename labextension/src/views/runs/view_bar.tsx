@@ -6,7 +6,7 @@ import type { SavedView } from '../data/types';
 import { useSource } from '../data/source';
 import { useAction, useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
-import { count } from '../ui/format';
+import { count, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { MiddleText } from '../ui/middle_text';
 import { Popover } from '../ui/popover';
@@ -64,45 +64,51 @@ export function ViewBar({ view, first, onView, actions, all, shown }: Props) {
                 onDone={() => setRenaming(null)}
               />
             ) : (
-              <Chip
-                key={saved.id}
-                name={saved.name}
-                number={saved === open ? shown : undefined}
-                open={saved === open}
-                stop={saved === open}
-                onOpen={() => onView(listOf(saved))}
-                onRename={() => setRenaming(saved.id)}
-                onDelete={() => remove(saved)}
-              />
+              <span key={saved.id} className="imgcls-views-one">
+                <Chip
+                  name={saved.name}
+                  number={saved === open ? shown : undefined}
+                  open={saved === open}
+                  stop={saved === open}
+                  onOpen={() => onView(listOf(saved))}
+                  onRename={() => setRenaming(saved.id)}
+                  onDelete={() => remove(saved)}
+                />
+                {saved === open && (
+                  <ViewMenu
+                    saved={saved}
+                    onRename={() => setRenaming(saved.id)}
+                    onDelete={() => remove(saved)}
+                  />
+                )}
+              </span>
             ),
-          )}
-          {open && (
-            <ViewMenu saved={open} onRename={() => setRenaming(open.id)} onDelete={() => remove(open)} />
           )}
         </div>
       )}
       <Problem>{error}</Problem>
-      <span className="imgcls-spacer" />
-      {changed && (
-        <span className="imgcls-views-changed">
-          <span className="imgcls-muted" role="status">
-            view changed
-          </span>
-          <button type="button" className="imgcls-plain" onClick={() => onView(listOf(open))}>
-            Revert
-          </button>
-          <Button
-            disabled={actions.busy}
-            title={`Keep it as “${open.name}”`}
-            onClick={() => actions.act(source => replaceView(source, open, latest.current))}
-          >
-            Save
-          </Button>
-        </span>
-      )}
-      {(!open || changed) && (
-        <SaveAs label={open ? 'Save as…' : 'Save this view'} view={view} onSaved={({ id }) => mark(id)} />
-      )}
+      <span className="imgcls-views-changed">
+        {changed && (
+          <>
+            <span className="imgcls-muted" role="status">
+              view changed
+            </span>
+            <button type="button" className="imgcls-plain" onClick={() => onView(listOf(open))}>
+              Revert
+            </button>
+            <Button
+              disabled={actions.busy}
+              title={`Keep it as “${open.name}”`}
+              onClick={() => actions.act(source => replaceView(source, open, latest.current))}
+            >
+              Save
+            </Button>
+          </>
+        )}
+        {(!open || changed) && (
+          <SaveAs label={open ? 'Save as…' : 'Save this view'} view={view} onSaved={({ id }) => mark(id)} />
+        )}
+      </span>
     </>
   );
 }
@@ -141,6 +147,7 @@ function Chip({ name, number, open, stop, onOpen, onRename, onDelete }: ChipProp
     <button
       type="button"
       className="imgcls-view"
+      aria-label={number === undefined ? name : `${name}, ${plural(number, 'run')}`}
       aria-pressed={open}
       tabIndex={stop ? 0 : -1}
       title={onRename ? `${name} (F2 renames, Delete deletes)` : 'All runs that are not archived'}

@@ -1,5 +1,5 @@
 // A button that opens a panel below it, over the page. Escape, a click elsewhere or `close` ends it.
-import { useEffect, useRef, useState, type ReactNode } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState, type ReactNode } from 'react';
 import { Button } from './button';
 import './popover.css';
 
@@ -18,6 +18,18 @@ interface Props {
   children: (close: () => void) => ReactNode;
 }
 
+const ROOM = 8; // CSS pixels between a panel and the edge of its view
+
+/** Move a panel so far to the side that its view does not cut it off. */
+function keepInView(panel: HTMLElement): void {
+  const view = panel.closest('.imgcls')?.getBoundingClientRect();
+  if (!view) return;
+  const { left, right } = panel.getBoundingClientRect();
+  const over = Math.max(0, right + ROOM - view.right);
+  const under = Math.max(0, view.left + ROOM - (left - over));
+  panel.style.translate = `${under - over}px`;
+}
+
 export function Popover({ label, title, reason, plain, danger, up, end, children }: Props) {
   const [open, setOpen] = useState(false);
   const around = useRef<HTMLSpanElement>(null);
@@ -26,6 +38,9 @@ export function Popover({ label, title, reason, plain, danger, up, end, children
     setOpen(false);
     around.current?.querySelector('button')?.focus();
   };
+  useLayoutEffect(() => {
+    if (open) keepInView(panel.current!);
+  }, [open]);
   useEffect(() => {
     if (!open) return;
     panel.current?.querySelector<HTMLElement>('input, select, textarea, button')?.focus();
