@@ -109,7 +109,4 @@ def test_runs_are_found_by_words_and_a_list_is_kept_under_a_name(desk: Desk, lab
     found(table, RUNS)
     keeps_a_view(desk, table, finds_the_best_of_last_week(desk, table))
     renames_and_deletes_it(desk)
-    desk.page.reload()
-    expect(desk.main.get_by_role("button", name=re.compile("^Steep"))).to_have_attribute("aria-pressed", "true")
-    desk.page.add_script_tag(path=str(AXE))
     chooses_groups_in_part(desk, table)
