@@ -105,9 +105,9 @@ function valueText(kind: ListedColumn['kind'], value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : parameterText(value);
 }
 
-/** About as wide as the title, so that it is not cut. */
+/** About as wide as the title and its arrow, so that it is not cut. */
 const wide = (title: string, least: number): number =>
-  Math.min(170, Math.max(least, title.length * 6.3 + 22));
+  Math.min(170, Math.max(least, title.length * 6.3 + 34));
 
 function columnOf({ key, label, description, group, kind }: ListedColumn): Column[] {
   const own = group === 'run' ? OF_RUNS[key] : undefined;
