@@ -7,6 +7,7 @@ import type { ListView } from '../views/data/run_rows';
 import type { Place } from '../views/ui/navigation';
 import { REGISTRIES } from '../views/data/mutate';
 import { executedPath } from './notebook_drive';
+import { pointedRun } from './pointed_run';
 import { tensorBoardIcon, labIcon } from './icons';
 
 export const Commands = {
@@ -314,6 +315,7 @@ const tensorBoardCommands = (
   app: JupyterFrontEnd,
   trans: TranslationBundle,
   { open, currentRun }: CommandTargets,
+  pointed = pointedRun(app),
 ): Options => ({
   [Commands.tensorboard]: {
     label: trans.__('TensorBoard'),
@@ -323,10 +325,7 @@ const tensorBoardCommands = (
       const [id, sweep_id, tag] = [text(options.id), text(options.sweep_id), text(options.tag)];
       const project_id = number(options.project_id);
       const named = texts(options.run_ids);
-      const pointed = app.contextMenu.menu.isAttached // while the context menu is open
-        ? app.contextMenuHitTest(node => node.dataset.run !== undefined)?.dataset.run
-        : undefined;
-      const front = id || sweep_id || project_id != null ? undefined : (pointed ?? currentRun());
+      const front = id || sweep_id || project_id != null ? undefined : (pointed() ?? currentRun());
       const run_ids = named.length > 0 ? named : front ? [front] : undefined;
       open({ view: 'tensorboard', id, run_ids, sweep_id, project_id, tag });
     },

@@ -22,6 +22,7 @@ import {
   type RunAction,
 } from '../views/runs/run_actions';
 import type { Place } from '../views/ui/navigation';
+import { pointedRun } from './pointed_run';
 
 const SELECTORS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run has a context menu
 
@@ -182,15 +183,7 @@ export function addRunCommands(
 ): void {
   const { source, front } = targets;
   const chosen = (): readonly Run[] => (front()?.view === 'runs' ? chosenRunsOf(source).current() : []);
-  const { menu } = app.contextMenu;
-  const under = (): string | undefined =>
-    app.contextMenuHitTest(node => node.dataset.run !== undefined)?.dataset.run;
-  let closing: string | undefined; // the run of a menu that closes: its command is executed right after that
-  menu.aboutToClose.connect(() => {
-    closing = under();
-    setTimeout(() => (closing = undefined));
-  });
-  const pointed = (): string | undefined => closing ?? (menu.isAttached ? under() : undefined);
+  const pointed = pointedRun(app);
   const read = (id: string): Promise<Run> => source.query('run', { id }, new AbortController().signal);
   const runsNow = async (ids: string[]): Promise<Run[]> => {
     if (ids.length > 0) return Promise.all(ids.map(read));
