@@ -55,10 +55,6 @@ class Took(NamedTuple):
     page: float
     server: float
 
-    @property
-    def cpu(self) -> float:
-        return self.page + self.server
-
     def __str__(self) -> str:
         parts = f"list {self.list:.0f} ms; CPU: page {self.page:.0f}, server {self.server:.0f}"
         return f"{self.wall:.0f} ms ({parts}), wanted {WITHIN}"
@@ -134,7 +130,7 @@ def test_a_table_of_10_000_runs_opens_filters_and_scrolls(desk: Desk, lab: Lab) 
     times += [filtered(desk, lab, query, count) for query, count in found.items()]
     scrolls = [scrolled_table(desk.page, pixels) for pixels in (20, 100, 1000)]
     idle = os.getloadavg()[0] < (os.cpu_count() or 1)  # else the times are those of what else runs here
-    print("the machine is idle" if idle else "the machine is busy: CPU is compared in place of time")
+    print("the machine is idle" if idle else "the machine is busy: the times are not compared with what is wanted")
     assert max(each.cost for each in scrolls) <= 1000 / FRAMES
     assert min(each.rate for each in scrolls) >= FRAMES or not idle
-    assert max(each.wall if idle else each.cpu for each in times) <= WITHIN
+    assert max(each.wall for each in times) <= WITHIN or not idle
