@@ -95,6 +95,7 @@ def test_production(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> Non
     result = desk.main.get_by_text("was written to")
     expect(result).to_be_visible(timeout=60_000)
     expect(result).to_contain_text(f"{lab.home}/models/production")
+    assert table.evaluate("it => it.scrollWidth <= it.parentElement.clientWidth + 1"), "the result widens the table"
     picture(desk, f"models-exported-{theme}")
     assert (lab.home / "models" / "production" / "model.safetensors").is_file()
     base = desk.main.locator("tr[data-name]", has_text="tiny").filter(

@@ -6,6 +6,7 @@ import { usePoll } from '../data/use_poll';
 import { useAction, useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/messages';
+import { PathText } from '../ui/path_text';
 import { ExportResult } from './export_result';
 import { Labelled } from './fields';
 import { FolderBrowser } from './folder_browser';
@@ -145,7 +146,7 @@ export function ExportModel({ target, title, hasImages, onClose }: Props) {
       <FolderBrowser forModels onFolder={take} />
       <Labelled
         title="Name of the new folder"
-        note={root ? `${root}/${name.trim()}` : 'Choose a folder above.'}
+        note={root ? <PathText path={`${root}/${name.trim()}`} /> : 'Choose a folder above.'}
       >
         {(control, described) => (
           <input

@@ -3,6 +3,7 @@ import { isActive, type ExportRequest, type RunDetail } from '../data/types';
 import { CopyButton } from '../ui/copy_button';
 import { formatNumber, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { PathText } from '../ui/path_text';
 import '../ui/messages.css';
 import './export_result.css';
 
@@ -53,8 +54,7 @@ export function ExportResult({ run }: { run: RunDetail }) {
   return (
     <div className="imgcls-export-result">
       <p role="status">
-        “{task.title}” was written to <code className="imgcls-mono imgcls-written">{task.out}</code>.{' '}
-        {checkedText(run.latest)}
+        “{task.title}” was written to <PathText path={task.out} />. {checkedText(run.latest)}
       </p>
       <pre className="imgcls-mono" tabIndex={0} role="region" aria-label="How it is loaded">
         {lines}
