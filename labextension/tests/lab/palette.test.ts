@@ -1,7 +1,7 @@
 // The plugin of the panel in a host that has a palette and a launcher and nothing else of Lab: every token is optional.
 import { CommandRegistry } from '@lumino/commands';
 import { MessageLoop } from '@lumino/messaging';
-import { CommandPalette, Widget } from '@lumino/widgets';
+import { CommandPalette, Menu, Widget } from '@lumino/widgets';
 import { beforeAll, expect, it, vi } from 'vitest';
 import { panel } from '../../src/lab/panel';
 
@@ -80,7 +80,7 @@ const shell = {
   expandRight: vi.fn(),
   currentWidget: null,
 };
-const contextMenu = { addItem: vi.fn(), menu: { isAttached: false } };
+const contextMenu = { addItem: vi.fn(), menu: new Menu({ commands }) };
 
 beforeAll(async () => {
   const app = {
