@@ -22,6 +22,7 @@ export const Commands = {
   runs: 'imgcls-lab:open-runs',
   compare: 'imgcls-lab:compare-runs',
   registries: 'imgcls-lab:open-registries',
+  devices: 'imgcls-lab:open-devices',
   tensorboard: 'imgcls-lab:tensorboard',
   runNotebook: 'imgcls-lab:run-notebook',
   executedNotebook: 'imgcls-lab:open-executed-notebook',
@@ -44,6 +45,7 @@ const VIEWS: Place['view'][] = [
   'compare',
   'tensorboard',
   'registries',
+  'devices',
 ];
 
 /** A place as a command and its arguments. */
@@ -76,6 +78,8 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
       return [Commands.compare, { ids: place.ids }];
     case 'registries':
       return [Commands.registries, place.registry ? { registry: place.registry } : {}];
+    case 'devices':
+      return [Commands.devices, {}];
     case 'tensorboard': {
       const { id, run_ids, sweep_id, project_id, tag } = place;
       return [
@@ -198,6 +202,19 @@ const placeCommands = (trans: TranslationBundle, { open, reveal }: CommandTarget
     describedBy: args({
       registry: { type: 'string', enum: [...REGISTRIES], description: 'The list to open.' },
     }),
+  },
+});
+
+/** The command that opens the page of the devices. */
+const deviceCommands = (trans: TranslationBundle, { open }: CommandTargets): Options => ({
+  [Commands.devices]: {
+    label: trans.__('Devices: GPUs, Executors, Disk Space'),
+    caption: trans.__(
+      'Load and memory of machines and devices, what starts runs, and what they take on disk',
+    ),
+    icon: labIcon,
+    execute: () => open({ view: 'devices' }),
+    describedBy: args(),
   },
 });
 
@@ -339,6 +356,7 @@ export function addCommands(app: JupyterFrontEnd, trans: TranslationBundle, targ
   for (const selector of RUNS) app.contextMenu.addItem({ command: Commands.tensorboard, selector, rank: 0 });
   const all: Options = {
     ...placeCommands(trans, targets),
+    ...deviceCommands(trans, targets),
     ...runCommands(trans, targets),
     ...formCommands(trans, targets),
     ...tensorBoardCommands(app, trans, targets),

@@ -34,6 +34,8 @@ const part = (text: string | number): string => encodeURIComponent(String(text))
 function queryCall(kind: Query, params: unknown): Call {
   const get = (path: string, query?: Call['query']): Call => ({ verb: 'GET', path, query });
   switch (kind) {
+    case 'load':
+      return get('devices/load');
     case 'schema':
       return get('configs/schema');
     case 'check':
@@ -192,7 +194,12 @@ function commandCall(name: Command, args: unknown): Call {
     case 'demo':
       return { verb: 'POST', path: 'demo' };
     case 'executor.start':
-      return { verb: 'POST', path: 'executor/start' };
+    case 'executor.stop':
+      return { verb: 'POST', path: name.replace('.', '/') };
+    case 'storage.free':
+    case 'alerts.dismiss':
+    case 'alerts.restore':
+      return { verb: 'POST', path: name.replace('.', '/'), body: args };
     case 'tensorboards.open':
       return { verb: 'POST', path: 'tensorboards', body: args };
     case 'tensorboards.choose': {

@@ -29,7 +29,7 @@ function samePlace(a: Place, b: Place): boolean {
   if (a.view === 'new-sweep' && b.view === 'new-sweep') return a.from === b.from;
   if (a.view === 'run-notebook' && b.view === 'run-notebook') return a.path === b.path;
   if (a.view === 'tensorboard' && b.view === 'tensorboard') return sameTensorBoard(a, b);
-  return a.view === b.view && (a.view === 'runs' || a.view === 'registries');
+  return a.view === b.view && (a.view === 'runs' || a.view === 'registries' || a.view === 'devices');
 }
 
 /** Whether a tab that is open already is to show something else: a list that was asked for, one of the registries. */

@@ -19,6 +19,7 @@ import { labIcon, tensorBoardIcon } from './icons';
 const ComparePage = lazyView(() => import('../views/pages/compare').then(page => page.ComparePage));
 const ConfigPage = lazyView(() => import('../views/pages/config').then(page => page.ConfigPage));
 const ProjectPage = lazyView(() => import('../views/pages/project').then(page => page.ProjectPage));
+const DevicesPage = lazyView(() => import('../views/pages/devices_page').then(page => page.DevicesPage));
 const DatasetPage = lazyView(() => import('../views/pages/dataset').then(page => page.DatasetPage));
 const NewNotebookRun = lazyView(() =>
   import('../views/forms/new_notebook_run').then(page => page.NewNotebookRun),
@@ -218,6 +219,8 @@ export class Tab extends ViewWidget {
         return <NewSweep from={place.from} onLaunched={this.#close} />;
       case 'tensorboard':
         return <TensorBoardPage target={place} address={this.#shared.address} onOpen={this.#onTensorBoard} />;
+      case 'devices':
+        return <DevicesPage />;
       case 'registries':
         return <RegistriesPage key={this.#shown} registry={place.registry} />;
       case 'compare':

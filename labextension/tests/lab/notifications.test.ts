@@ -42,6 +42,15 @@ describe('notifications', () => {
     expect(emit.mock.calls[1]?.[2].actions).toEqual([]);
   });
 
+  it('tell the end of a sweep, and not that of each trial; nor what was put away elsewhere', async () => {
+    const { source, emit, topic } = listening({ alerts: () => [] });
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    const trials = [1, 2, 3].map(n => alert({ id: `t${n}`, sweep_id: 's', sweep_name: 'lr' }));
+    const sweep = alert({ id: 's-1-end', kind: 'finished', text: '“lr” has finished.', run_id: 's' });
+    topic.push({ kind: 'alerts', alerts: [...trials, sweep, alert({ id: 'x', dismissed: true })] });
+    expect(emit.mock.calls.map(([text]) => text)).toEqual(['“lr” has finished.']);
+  });
+
   it('stay away where the user does not want them', async () => {
     const shown = async (level: Preferences['notifications']) => {
       const { source, emit, topic } = listening({ alerts: () => [] }, level);

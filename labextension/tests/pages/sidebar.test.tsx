@@ -77,6 +77,34 @@ it('draws one figure in a sparkline, an epoch a point, also through a resume', (
   expect(trend([byLoss]).points).toEqual([{ epoch: 1, value: 1 }]);
 });
 
+it('begins the small curve with what the list has of it, and goes on with the stream', () => {
+  const run = aRun({
+    epoch: 3,
+    curve: [0.2, 0.4, 0.6],
+    best: { metric: 'accuracy', value: 0.6, epoch: 3 },
+    latest: { 'metric/accuracy': 0.6 },
+  });
+  const first = followed(undefined, run)!;
+  expect(first.points.map(point => point.value)).toEqual([0.2, 0.4, 0.6]);
+  const next = followed(first, { ...run, curve: [], epoch: 4, latest: { 'metric/accuracy': 0.7 } })!;
+  expect(next.points).toEqual([1, 2, 3, 4].map((epoch, i) => ({ epoch, value: [0.2, 0.4, 0.6, 0.7][i] })));
+});
+
+it('says what a run that starts does, and for how long', async () => {
+  const updated_at = Date.now() / 1000 - 6;
+  await show(
+    sourceOf(aRun({ state: 'starting', step: 0, phase: 'loading the model', updated_at, best: null })),
+  );
+  expect(host.querySelector('[data-run]')!.textContent).toContain('starting: loading the model, 6 s');
+});
+
+it('asks for what ended without the trials of sweeps, which would push out all else', async () => {
+  const source = sourceOf(aRun());
+  await show(source);
+  const ended = source.asked.find(([, params]) => (params as { sort?: string }).sort === 'ended_at')![1];
+  expect((ended as { where: string }).where).toBe('sweep=""');
+});
+
 it('fills the bar of a sweep by its trials, and says how many are done', async () => {
   const sweep = {
     kind: 'sweep',
@@ -174,7 +202,8 @@ it('offers the demo where there is no run, and says that no executor lives', asy
   const source = sourceOf();
   source.answers.demo = () => ({});
   await show(source);
-  expect(host.textContent).toContain('No executor runs.');
+  expect(host.textContent).toContain('Nothing starts queued runs at the moment.');
+  expect(host.textContent).not.toContain('executor');
   const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Try the demo')!;
   await act(async () => button.click());
   expect(source.asked.map(([name]) => name)).toContain('demo');

@@ -12,6 +12,7 @@ const CHANGED: Record<string, readonly Query[]> = {
   datasets: ['datasets', 'dataset'],
   views: ['views'],
   tensorboards: ['tensorboards'],
+  storage: ['storage'],
   audits: ['audit', 'problems'],
   revisions: ['revisions', 'correctionsSince', 'dataset', 'datasetImages', 'problems'],
   models: ['models', 'cachedModels'],

@@ -4,6 +4,7 @@ import { messageOf, type ConnectionState, type Source } from './source';
 import { ACTIVE_STATES, ENDED_STATES, type RunsBatch, type RunState, type Run } from './types';
 
 const RECENT = 12;
+const NO_TRIAL = 'sweep=""'; // a sweep's trials would push out all else
 const AGAIN = 400; // ms between a change of state and the next query for the counts
 
 export interface RunsSnapshot {
@@ -85,10 +86,10 @@ export class RunsStore {
   async #load(signal: AbortSignal): Promise<void> {
     try {
       const [active, recent] = await Promise.all([
-        this.#source.query('runs', { states: [...ACTIVE_STATES], limit: 200 }, signal),
+        this.#source.query('runs', { states: [...ACTIVE_STATES], limit: 200, curves: 1 }, signal),
         this.#source.query(
           'runs',
-          { states: [...ENDED_STATES], sort: 'ended_at', order: 'desc', limit: RECENT },
+          { states: [...ENDED_STATES], where: NO_TRIAL, sort: 'ended_at', order: 'desc', limit: RECENT },
           signal,
         ),
       ]);

@@ -4,6 +4,7 @@ import { createContext, useContext } from 'react';
 import type {
   ActionReply,
   ActionRequest,
+  AlertIds,
   AlertsBatch,
   Alert,
   AuditEvent,
@@ -38,9 +39,11 @@ import type {
   Flips,
   FolderPage,
   FreedSpace,
+  FreeRequest,
   ImageDetail,
   ImagePage,
   Inference,
+  LoadReply,
   LogBatch,
   LogChunk,
   LogMatches,
@@ -74,6 +77,7 @@ import type {
   SeriesReply,
   ServerInfo,
   StartPhase,
+  Storage,
   SubmitRequest,
   SweepCheck,
   SweepRequest,
@@ -203,6 +207,10 @@ export type Params = {
   /** `against`: another run; without it the parent. */
   flips: { id: string; against?: string; split?: string };
   devices: Record<string, never>;
+  /** Load and memory of machines and devices over the last hour. */
+  load: Record<string, never>;
+  /** What the home takes on its disks. */
+  storage: Record<string, never>;
   alerts: { limit?: number };
   events: { run?: string; user?: string; since?: number; limit?: number };
   tensorboards: Record<string, never>;
@@ -257,6 +265,8 @@ export type Result = {
   image: ImageDetail;
   flips: Flips;
   devices: DevicesReply;
+  load: LoadReply;
+  storage: Storage;
   alerts: Alert[];
   events: AuditEvent[];
   tensorboards: Board[];
@@ -307,6 +317,11 @@ export type Args = {
   'views.delete': { id: number };
   demo: Record<string, never>;
   'executor.start': Record<string, never>;
+  /** End the executor of the server's machine; its runs go on. */
+  'executor.stop': Record<string, never>;
+  'storage.free': FreeRequest;
+  'alerts.dismiss': AlertIds;
+  'alerts.restore': AlertIds;
   'tensorboards.open': Partial<BoardRequest>;
   'tensorboards.choose': { id: string; run_ids: string[] };
   'tensorboards.stop': { id: string };
@@ -353,7 +368,12 @@ export type Reply = {
   'views.edit': SavedView;
   'views.delete': void;
   demo: unknown;
-  'executor.start': unknown;
+  'executor.start': DevicesReply;
+  'executor.stop': DevicesReply;
+  'storage.free': FreedSpace;
+  /** Those that were not so before: what an undo takes back. */
+  'alerts.dismiss': AlertIds;
+  'alerts.restore': AlertIds;
   'tensorboards.open': Board;
   'tensorboards.choose': Board;
   'tensorboards.stop': Board;

@@ -1,5 +1,6 @@
 // The nodes of a cluster in the list of devices: GPUs and runs of each, and the queue of its scheduler.
 import { plural } from '../ui/format';
+import { MiddleText } from '../ui/middle_text';
 import { useNavigate } from '../ui/navigation';
 import type { Cluster, Node as ClusterNode } from '../data/types';
 import '../ui/run_state.css';
@@ -47,7 +48,7 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
     <div className="imgcls-row" data-node={node.name}>
       <div className="imgcls-line">
         <b className="imgcls-clip" title={node.name}>
-          {node.name}
+          <MiddleText text={node.name} />
         </b>
         <span className={node.alive ? 'imgcls-muted imgcls-num' : 'imgcls-node-down'}>{resources(node)}</span>
       </div>
@@ -62,7 +63,7 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
                 className="imgcls-run-link imgcls-clip"
                 onClick={() => navigate({ view: 'run', id: run.run_id })}
               >
-                {run.run_name ?? run.run_id}
+                <MiddleText text={run.run_name ?? run.run_id} />
               </button>
               {shared && run.run_owner && <span className="imgcls-muted">{run.run_owner}</span>}
             </li>

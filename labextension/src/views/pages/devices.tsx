@@ -1,65 +1,25 @@
 // Devices in the panel: what they do, who holds them, and which program or notebook holds a GPU's memory, since when.
-import { ago, bytes, percent, plural, usage } from '../ui/format';
-import { useAction } from '../data/use_query';
-import { useNow } from '../ui/use_now';
+import { percent, plural, usage } from '../ui/format';
+import { useDevices } from '../data/use_devices';
+import type { Device } from '../data/types';
 import { useNavigate } from '../ui/navigation';
-import { useSource } from '../data/source';
-import { Button } from '../ui/button';
-import { Problem } from '../ui/messages';
+import { useNow } from '../ui/use_now';
 import { ClusterNodes, clusterSummary } from './cluster_nodes';
+import { HeldBy, Holders } from './device_holders';
+import { NoExecutor } from './no_executor';
 import { Section } from './sidebar_section';
-import type { Device, DevicesReply, DevicesTopic, Holder } from '../data/types';
-import { useSubscription, type Subscription } from '../data/use_subscription';
+import '../ui/button.css';
 import '../ui/run_state.css';
-import './devices.css';
 
-const DEVICES: Subscription<'devices', DevicesTopic, DevicesReply> = {
-  query: 'devices',
-  begin: reply => reply,
-  topic: { kind: 'devices' },
-  merge: (_, batch) => batch.devices,
-};
-
-/** "train.ipynb · 30.0 GB · for 2 h · idle for 1 h" */
-function HolderRow({ holder, now }: { holder: Holder; now: number }) {
-  const navigate = useNavigate();
-  const name = holder.run_name ?? holder.notebook ?? holder.name ?? `process ${holder.pid}`;
-  const facts = [
-    holder.memory != null && bytes(holder.memory),
-    `for ${ago(holder.since, now)}`,
-    holder.idle_since != null && `idle for ${ago(holder.idle_since, now)}`,
-  ];
-  const title = [`pid ${holder.pid}`, holder.name, holder.user].filter(Boolean).join(' · ');
-  const { run_id } = holder;
-  return (
-    <li className="imgcls-line" data-pid={holder.pid} title={title}>
-      {run_id ? (
-        <button
-          type="button"
-          className="imgcls-run-link imgcls-clip"
-          onClick={() => navigate({ view: 'run', id: run_id })}
-        >
-          {name}
-        </button>
-      ) : (
-        <span className="imgcls-clip">{name}</span>
-      )}
-      <span className="imgcls-muted imgcls-num">{facts.filter(Boolean).join(' · ')}</span>
-    </li>
-  );
-}
-
-/** The run on a device, and whose it is where several users share the devices. */
-function held(device: Device, shared: boolean): string {
-  if (device.run_name == null) {
-    return device.held_by ?? 'free';
-  }
-  return shared && device.run_owner ? `${device.run_name} · ${device.run_owner}` : device.run_name;
+/** "61 % · 38 / 80 GB" */
+export function figures(device: Device): string {
+  const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
+  const use = device.utilisation == null ? null : percent(device.utilisation, 0);
+  return [use, memory].filter(Boolean).join(' · ');
 }
 
 function DeviceRow({ device, shared, now }: { device: Device; shared: boolean; now: number }) {
-  const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
-  const use = device.utilisation == null ? null : percent(device.utilisation, 0);
+  const text = figures(device);
   const used =
     device.utilisation ?? (device.memory_total ? (device.memory_used ?? 0) / device.memory_total : 0);
   return (
@@ -68,9 +28,9 @@ function DeviceRow({ device, shared, now }: { device: Device; shared: boolean; n
         <b className="imgcls-clip" title={`${device.name} on ${device.host}`}>
           {device.title}
         </b>
-        <span className="imgcls-muted imgcls-num">{[use, memory].filter(Boolean).join(' · ')}</span>
+        <span className="imgcls-muted imgcls-num">{text}</span>
       </div>
-      {(use || memory) && (
+      {text && (
         <div className="imgcls-bar" aria-hidden="true">
           <i
             className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
@@ -78,31 +38,39 @@ function DeviceRow({ device, shared, now }: { device: Device; shared: boolean; n
           />
         </div>
       )}
-      <div className="imgcls-note imgcls-clip">{held(device, shared)}</div>
-      {device.gpu_processes.length > 0 && (
-        <ul className="imgcls-holders imgcls-note" aria-label={`Memory of ${device.title}`}>
-          {device.gpu_processes.map(holder => (
-            <HolderRow key={holder.pid} holder={holder} now={now} />
-          ))}
-        </ul>
-      )}
+      <HeldBy device={device} shared={shared} />
+      <Holders device={device} now={now} />
     </div>
   );
 }
 
+/** "1 of 2 busy"; nothing where there is no device. `noun`: "1 of 2 devices busy". */
+export function summaryOf(devices: readonly Device[], noun = ''): string {
+  const busy = devices.filter(device => device.run_id || device.held_by).length;
+  const all = noun ? plural(devices.length, noun) : devices.length;
+  return devices.length > 0 ? `${busy} of ${all} busy` : '';
+}
+
 export function Devices() {
-  const source = useSource();
-  const { data: devices, error } = useSubscription(DEVICES, {});
-  const { busy, error: failed, act } = useAction();
-  const now = useNow(devices?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
-  const shared = new Set(devices?.executors.map(executor => executor.user)).size > 1;
-  const cluster = devices?.cluster;
-  const own = devices?.devices ?? [];
-  const more = devices?.more_devices ?? 0;
-  const busyOnes = own.filter(device => device.run_id || device.held_by).length;
-  const summary = [cluster && clusterSummary(cluster), own.length > 0 && `${busyOnes} of ${own.length} busy`];
+  const navigate = useNavigate();
+  const { reply, error, shared } = useDevices();
+  const now = useNow(reply?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
+  const cluster = reply?.cluster;
+  const own = reply?.devices ?? [];
+  const more = reply?.more_devices ?? 0;
+  const summary = [cluster && clusterSummary(cluster), summaryOf(own)].filter(Boolean).join(' · ');
+  const link = (
+    <button
+      type="button"
+      className="imgcls-plain imgcls-side-link"
+      title="Load over the last hour, and what all of it takes on disk"
+      onClick={() => navigate({ view: 'devices' })}
+    >
+      {summary || 'all'} ›
+    </button>
+  );
   return (
-    <Section title="Devices" aside={summary.filter(Boolean).join(' · ')}>
+    <Section title="Devices" aside={link}>
       {cluster && <ClusterNodes cluster={cluster} shared={shared} />}
       {own.map(device => (
         <DeviceRow key={`${device.host} ${device.name}`} device={device} shared={shared} now={now} />
@@ -112,30 +80,10 @@ export function Devices() {
           <p className="imgcls-note">and {plural(more, 'more device')}</p>
         </div>
       )}
-      {devices?.warm_memory != null && (
-        <div
-          className="imgcls-row"
-          title="Runs are forked from a process that has the imports done, whose memory they share."
-        >
-          <p className="imgcls-note">
-            Warm start holds {bytes(devices.warm_memory)} (IMGCLS_WARM_START=0 turns it off).
-          </p>
-        </div>
-      )}
-      {(devices?.message || error) && (
+      {(reply?.message || error) && (
         <div className="imgcls-row">
-          <p className="imgcls-note">{devices?.message ?? error}</p>
-          {devices?.message && (
-            <div>
-              <Button
-                busy={busy !== null}
-                onClick={() => void act('start', () => source.command('executor.start', {}))}
-              >
-                Start the executor
-              </Button>
-            </div>
-          )}
-          <Problem>{failed}</Problem>
+          {error && <p className="imgcls-note">{error}</p>}
+          {reply && <NoExecutor reply={reply} plain />}
         </div>
       )}
     </Section>

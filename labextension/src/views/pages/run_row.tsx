@@ -6,6 +6,7 @@ import { MiddleText } from '../ui/middle_text';
 import { useNavigate } from '../ui/navigation';
 import { Dot, Progress, StatusText, timeLeft } from '../ui/run_state';
 import { Sparkline } from '../ui/sparkline';
+import { PhaseWait } from './run_waits';
 import './sidebar_section.css';
 import './run_row.css';
 
@@ -13,6 +14,7 @@ import './run_row.css';
 function aside(run: Run, now: number): string {
   if (run.state === 'queued') return run.priority > 0 ? 'next' : 'waiting';
   if (run.unreachable) return 'unreachable';
+  if (run.state === 'starting') return ''; // its line says so
   if (isActive(run.state)) return run.state === 'running' ? timeLeft(run) : run.state;
   const age = ago(run.ended_at ?? run.updated_at, now);
   if (run.view_only) return ['view only', age].filter(Boolean).join(' · ');
@@ -20,6 +22,11 @@ function aside(run: Run, now: number): string {
     return [run.best && metric(run.best.metric, run.best.value), age].filter(Boolean).join(' · ');
   return [run.state, run.resumable && 'resumable', age].filter(Boolean).join(' · ');
 }
+
+/** Whether it does something before its first step. */
+const isBeginning = ({ kind, state, step, phase, unreachable }: Run): boolean =>
+  !unreachable &&
+  (state === 'starting' || (kind === 'train' && state === 'running' && step === 0 && !!phase));
 
 interface RowProps {
   run: Run;
@@ -59,7 +66,7 @@ export function RunRow({ run, now, trend, current, owner }: RowProps) {
       {underWay && (
         <span className="imgcls-line">
           <span className="imgcls-note imgcls-clip">
-            <StatusText run={run} />
+            {isBeginning(run) ? <PhaseWait run={run} /> : <StatusText run={run} />}
           </span>
           {trend && <Sparkline trend={trend} />}
         </span>

@@ -1,14 +1,19 @@
 // What a run waits for, and for how long by now: in the queue, at its start, at the stop that it was asked for.
-import { isActive, type RunDetail } from '../data/types';
+import { useState } from 'react';
+import { isActive, type Run } from '../data/types';
 import { duration } from '../ui/format';
 import { useNow } from '../ui/use_now';
 
-/** " for 6 s". Whole seconds: tenths would flicker. */
+/** "6 s". Whole seconds: tenths would flicker. */
+const seconds = (since: number, now: number): string =>
+  duration(Math.max(1, Math.floor(now - since))).replace('.0 s', ' s');
+
+/** " for 6 s" */
 const lasted = (since: number | null | undefined, now: number): string =>
-  since == null ? '' : ` for ${duration(Math.max(1, Math.floor(now - since))).replace('.0 s', ' s')}`;
+  since == null ? '' : ` for ${seconds(since, now)}`;
 
 /** The sentence; empty where the run waits for nothing. */
-export function waitText(run: RunDetail, now: number): string {
+export function waitText(run: Run, now: number): string {
   switch (run.state) {
     case 'queued':
       return `waits${lasted(run.queued_at ?? run.created_at, now)}`;
@@ -25,8 +30,23 @@ export function waitText(run: RunDetail, now: number): string {
   }
 }
 
-export function Waits({ run }: { run: RunDetail }) {
+export function Waits({ run }: { run: Run }) {
   const now = useNow(isActive(run.state));
   const text = run.unreachable ? '' : waitText(run, now);
   return text ? <span className="imgcls-muted imgcls-num">{text}</span> : null;
+}
+
+/** "starting: loading the model, 6 s": what a run does before its first step, and for how long by now. */
+export function PhaseWait({ run }: { run: Run }) {
+  const now = useNow(true);
+  const phase = `${run.attempt} ${run.phase ?? ''}`;
+  const [seen, setSeen] = useState({ phase, since: run.updated_at });
+  if (seen.phase !== phase) setSeen({ phase, since: run.updated_at }); // the change that brought the phase
+  const what = run.phase ?? 'the process begins';
+  const text = run.state === 'starting' ? `starting: ${what}` : what;
+  return (
+    <span className="imgcls-num">
+      {text}, {seconds(seen.since, now)}
+    </span>
+  );
 }

@@ -125,6 +125,9 @@ function Foot() {
       <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'runs' })}>
         Runs
       </button>
+      <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'devices' })}>
+        Devices
+      </button>
       <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'registries' })}>
         Registries
       </button>

@@ -3,6 +3,7 @@ import type { Board } from '../data/types';
 import { useTensorBoardAction, useTensorBoards } from '../data/use_tensorboards';
 import { ago, bytes } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { MiddleText } from '../ui/middle_text';
 import { useNavigate } from '../ui/navigation';
 import { Section } from './sidebar_section';
 import '../ui/button.css';
@@ -52,7 +53,7 @@ function Row({ board, now, action }: RowProps) {
           title={`Open TensorBoard of ${title}`}
           onClick={() => navigate({ view: 'tensorboard', id })}
         >
-          {title}
+          <MiddleText text={title} />
         </button>
         <span className="imgcls-muted imgcls-num">{facts.filter(Boolean).join(' · ')}</span>
       </span>

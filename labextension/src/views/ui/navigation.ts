@@ -40,6 +40,8 @@ export type Place =
       project_id?: number;
       tag?: string;
     }
+  /** Machines, devices, executors, and what the home takes on disk. */
+  | { view: 'devices' }
   | { view: 'registries'; registry?: RegistryName };
 
 const Context = createContext<(place: Place) => void>(() => undefined);

@@ -1,0 +1,166 @@
+// What the home takes on its disks: the devices page shows each part with its size, and what frees it.
+import { useState } from 'react';
+import { mutate } from '../data/mutate';
+import { messageOf, useSource } from '../data/source';
+import type { Disk, Storage as HomeStorage, StoragePart } from '../data/types';
+import { useQuery } from '../data/use_query';
+import { Button } from '../ui/button';
+import { ConfirmButton } from '../ui/confirm_button';
+import { bytes, plural } from '../ui/format';
+import { Problem } from '../ui/messages';
+import { useNavigate } from '../ui/navigation';
+import '../ui/layout.css';
+import './machines.css';
+import '../ui/run_state.css';
+import '../ui/table.css';
+import './storage.css';
+
+type Kind = StoragePart['kind'];
+
+/** What a part is, what counts in it, and what freeing it means. */
+const ABOUT: Record<Kind, { note: string; item: [one: string, many?: string]; cost?: string }> = {
+  runs: { note: 'configs, curves, checkpoints, logs', item: ['run'] },
+  models: { note: 'weights that were put into the home', item: ['file'] },
+  images: {
+    note: 'so that no image is decoded twice',
+    item: ['image'],
+    cost: 'Later runs decode their images again.',
+  },
+  pictures: { note: 'small pictures for the pages', item: ['picture'], cost: 'Pages make them again.' },
+  compiled: { note: 'of runs that compile', item: ['file'], cost: 'Later runs compile again, for minutes.' },
+  scans: { note: 'so that a data set is read once', item: ['file'] },
+  backups: {
+    note: 'made before each change of its form',
+    item: ['copy', 'copies'],
+    cost: 'The newest stays.',
+  },
+};
+
+/** The runs, those that take most first. */
+const LARGEST_FIRST = {
+  where: '',
+  sorting: { sort: 'size', order: 'desc' },
+  columns: null,
+  group: [],
+} as const;
+
+interface Freeing {
+  kind: Kind;
+  /** null: it is under way. */
+  freed: number | null;
+  error: string | null;
+}
+
+function Buttons({
+  part,
+  freeing,
+  onFree,
+}: {
+  part: StoragePart;
+  freeing: Freeing | null;
+  onFree: () => void;
+}) {
+  const navigate = useNavigate();
+  const { kind, frees } = part;
+  const busy = freeing?.kind === kind && freeing.freed === null && freeing.error === null;
+  if (kind === 'runs')
+    return <Button onClick={() => navigate({ view: 'runs', list: LARGEST_FIRST })}>Largest first</Button>;
+  if (frees == null) return null;
+  const what = kind === 'backups' ? 'Delete older' : 'Clear';
+  return (
+    <ConfirmButton
+      label={busy ? 'Freeing…' : `${what}…`}
+      question={`Free ${bytes(frees)}? ${ABOUT[kind].cost ?? ''}`}
+      busy={busy}
+      disabled={frees === 0 || (freeing !== null && freeing.freed === null && freeing.error === null)}
+      title={frees === 0 ? 'There is nothing to free' : undefined}
+      onConfirm={onFree}
+    />
+  );
+}
+
+function Row(props: { part: StoragePart; largest: number; freeing: Freeing | null; onFree: () => void }) {
+  const { part, largest, freeing } = props;
+  const { kind, title, size, items, frees, note } = part;
+  const { note: about, item } = ABOUT[kind];
+  const mine = freeing?.kind === kind ? freeing : null;
+  return (
+    <tr data-part={kind}>
+      <td>
+        <b>{title}</b> <span className="imgcls-muted imgcls-num">{plural(items, ...item)}</span>
+        <div className="imgcls-muted">{about}</div>
+        {mine?.freed != null && (
+          <div className="imgcls-note" role="status">
+            Freed {bytes(mine.freed)}.
+          </div>
+        )}
+        <Problem>{mine?.error}</Problem>
+      </td>
+      <td className="imgcls-nowrap" title={note || undefined}>
+        {sizeText(part)}
+        <div className="imgcls-bar imgcls-storage-bar" aria-hidden="true">
+          <i style={{ width: `${largest > 0 ? (size / largest) * 100 : 0}%` }} />
+        </div>
+      </td>
+      <td className="imgcls-nowrap">{frees ? bytes(frees) : '–'}</td>
+      <td className="imgcls-nowrap">
+        <Buttons {...props} />
+      </td>
+    </tr>
+  );
+}
+
+/** "at least 1.2 GB" where it was looked through in part. */
+const sizeText = ({ size, at_least }: StoragePart): string =>
+  !at_least ? bytes(size) : size > 0 ? `at least ${bytes(size)}` : 'not counted yet';
+
+const diskText = ({ holds, free, total }: Disk): string =>
+  `${bytes(free)} of ${bytes(total)} free on the disk of the ${holds}`;
+
+export function Storage() {
+  const source = useSource();
+  const { data, error, loading } = useQuery('storage', {});
+  const [freeing, setFreeing] = useState<Freeing | null>(null);
+  const free = async (kind: Kind) => {
+    setFreeing({ kind, freed: null, error: null });
+    try {
+      const { freed } = await mutate(source, 'storage.free', { kind });
+      setFreeing({ kind, freed, error: null });
+    } catch (problem) {
+      setFreeing({ kind, freed: null, error: messageOf(problem) });
+    }
+  };
+  const parts = (data as HomeStorage | undefined)?.parts ?? [];
+  const largest = Math.max(0, ...parts.map(part => part.size));
+  return (
+    <section className="imgcls-card imgcls-stack" aria-label="Storage">
+      <h2 className="imgcls-card-head imgcls-devices-title">
+        Storage
+        <span className="imgcls-muted imgcls-num">{data?.disks.map(diskText).join(' · ')}</span>
+      </h2>
+      <Problem>{error}</Problem>
+      {!data && loading && (
+        <p className="imgcls-muted">Measuring what the home takes; a large one needs some seconds…</p>
+      )}
+      {data && (
+        <div className="imgcls-scroll">
+          <table className="imgcls-table">
+            <thead>
+              <tr>
+                <th>what</th>
+                <th>on disk</th>
+                <th>can be freed</th>
+                <th aria-label="Actions" />
+              </tr>
+            </thead>
+            <tbody>
+              {parts.map(part => (
+                <Row key={part.kind} {...{ part, largest, freeing }} onFree={() => void free(part.kind)} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,158 @@
+"""The page of the devices and the panel's alerts: load, holders, executors, storage; what is put away stays away."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, alerts
+from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.browser.test_dataset_page import AXE
+from tests.browser.test_panel import launch, start_demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+NAME = "a long training of the demo, seed 3"
+
+
+@pytest.fixture(autouse=True)
+def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two slots of the processor, which are the devices of a machine without a GPU."""
+    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
+
+
+def faults(desk: Desk, place: str) -> list[str]:
+    """What axe finds of moderate, serious or critical problems."""
+    found = desk.page.evaluate(
+        """place => axe.run([...document.querySelectorAll(place)].find(item => item.offsetParent))""", place
+    )
+    assert len(found["passes"]) > 10, "axe looked at next to nothing"
+    bad = [fault for fault in found["violations"] if fault["impact"] in ("moderate", "serious", "critical")]
+    return [f"{fault['id']}: {node['html'][:200]}" for fault in bad for node in fault["nodes"]]
+
+
+def look(desk: Desk, name: str) -> None:
+    """Pictures for a person in two widths, and what axe says."""
+    PICTURES.mkdir(exist_ok=True)
+    desk.page.evaluate(AXE.read_text())
+    for width in (1000, 1440):
+        desk.page.set_viewport_size({"width": width, "height": 1000})
+        desk.page.wait_for_timeout(500)
+        desk.page.screenshot(path=PICTURES / f"devices-{name}-{width}.png")
+        sideways = "tab => tab.scrollWidth - tab.clientWidth"
+        assert desk.main.evaluate(sideways) <= 0, f"{name} is wider than {width} px"
+    assert faults(desk, ".imgcls-main") == [], name
+    assert faults(desk, "#imgcls-lab-sidebar") == [], name
+
+
+def dark(desk: Desk) -> None:
+    desk.page.get_by_text("Settings", exact=True).first.click()
+    desk.page.get_by_text("Theme", exact=True).hover()
+    desk.page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
+    desk.page.wait_for_timeout(800)
+
+
+def fill(lab: Lab) -> None:
+    """Three copies of the database, of which two can go."""
+    backups = lab.home / "backups"
+    backups.mkdir(exist_ok=True)
+    for day in (1, 2, 3):
+        copy = backups / f"imgcls-0011-2026110{day}-120000.db"
+        copy.write_bytes(b"x" * 1_000_000 * day)
+        os.utime(copy, (1000.0 * day, 1000.0 * day))
+
+
+def tell(lab: Lab, *names: str) -> None:
+    with Store.open(Settings(home=str(lab.home))) as store, store.database.write() as session:
+        for name in names:
+            alerts.add(session, name, "stalled", f"“{name}” has made no progress for 30 minutes.", host="here")
+
+
+def panel_of(desk: Desk) -> Locator:
+    """The panel, which a page that is loaded again may show by itself."""
+    panel = desk.page.locator("#imgcls-lab-sidebar")
+    desk.page.wait_for_timeout(2000)
+    return panel if panel.is_visible() else desk.open_panel()
+
+
+def in_storage(desk: Desk) -> Callable[[str], Locator]:
+    section = desk.main.get_by_role("region", name="Storage")
+    return lambda kind: section.locator(f"[data-part={kind}]")
+
+
+def test_devices_are_looked_at_executors_ended_and_storage_freed(desk: Desk, lab: Lab) -> None:
+    fill(lab)
+    start_demo(desk)
+    run = launch(desk, **{"epochs": "300", "run-name": NAME})
+    desk.run_page("running")
+    panel = desk.page.locator("#imgcls-lab-sidebar")
+    held = panel.get_by_role("region", name="Devices").get_by_role("button", name=NAME)
+    expect(held).to_be_visible()
+    panel.get_by_role("region", name="Devices").get_by_role("button", name="1 of 2 busy").click()
+    expect(desk.main.get_by_role("heading", name="Devices", level=1)).to_be_visible()
+
+    load = desk.main.get_by_role("img", name=re.compile("^Load of the machine .* over the last hour"))
+    expect(load).to_have_attribute("data-points", re.compile(r"[2-9]|\d\d"), timeout=90_000)
+    devices = desk.main.get_by_role("list", name=re.compile("^Devices of ")).get_by_role("listitem")
+    expect(devices).to_have_count(2)
+    expect(devices.nth(1)).to_contain_text("free")
+    expect(desk.main).to_contain_text(re.compile(r"Warm start (holds \d+ MB|is on)"))
+    part = in_storage(desk)
+    expect(part("backups")).to_contain_text("3 copies")
+    look(desk, "light")
+    dark(desk)
+    look(desk, "dark")
+
+    part("backups").get_by_role("button", name="Delete older…").click()
+    question = part("backups").get_by_role("alertdialog")
+    expect(question).to_contain_text("Free 3.0 MB?")
+    desk.page.screenshot(path=PICTURES / "devices-question.png")
+    question.get_by_role("button", name="Delete older").click()
+    expect(part("backups")).to_contain_text("Freed 3.0 MB.")
+    expect(part("backups")).to_contain_text("1 copy")
+
+    executors = desk.main.get_by_role("region", name="Executors")
+    executors.get_by_role("button", name="Stop…").click()
+    executors.get_by_role("alertdialog").get_by_role("button", name="Stop").click()
+    expect(executors.locator("[data-executor]")).to_have_attribute("data-state", "stopped", timeout=30_000)
+    expect(panel).to_contain_text("Nothing starts queued runs at the moment.")
+    look(desk, "no-executor")
+    executors.get_by_role("button", name="Start").click()
+    expect(executors.locator("[data-executor]")).to_have_attribute("data-state", "alive", timeout=30_000)
+    devices.first.get_by_role("button", name=NAME).click()
+    expect(desk.run_page("running")).to_have_attribute("data-run", run)
+    desk.main.get_by_role("button", name="Stop", exact=True).click()
+    desk.run_page("stopped")
+
+
+def test_an_alert_that_is_put_away_stays_so_in_each_tab_until_it_is_taken_back(desk: Desk, lab: Lab) -> None:
+    panel = desk.open_panel()
+    tell(lab, "first", "second", "third")
+    rows = panel.get_by_role("region", name="Alerts").locator("[data-alert]")
+    expect(rows).to_have_count(3)
+    other = desk.page.context.new_page()
+    twin = Desk(other, lab)
+    twin.open(reset=False)
+    others = panel_of(twin).get_by_role("region", name="Alerts").locator("[data-alert]")
+    expect(others).to_have_count(3)
+    panel.get_by_role("button", name="Dismiss: “second”").click()
+    expect(rows).to_have_count(2)
+    expect(others).to_have_count(2)
+    desk.page.evaluate(AXE.read_text())
+    desk.page.screenshot(path=PICTURES / "devices-alerts.png")
+    assert faults(desk, "#imgcls-lab-sidebar") == []
+    panel.get_by_role("button", name="dismiss all 2").click()
+    expect(rows).to_have_count(0)
+    expect(others).to_have_count(0)
+    panel.get_by_role("button", name="Undo").click()
+    expect(rows).to_have_count(2)
+    expect(others).to_have_count(2)
+    desk.open(reset=False)
+    panel_of(desk)
+    expect(rows).to_have_count(2)
+    expect(panel.get_by_role("region", name="Alerts")).not_to_contain_text("second")
+    assert twin.errors == []
