@@ -61,6 +61,7 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
               <button
                 type="button"
                 className="imgcls-run-link imgcls-clip"
+                aria-label={run.run_name ?? run.run_id}
                 onClick={() => navigate({ view: 'run', id: run.run_id })}
               >
                 <MiddleText text={run.run_name ?? run.run_id} />

@@ -50,6 +50,7 @@ function Row({ board, now, action }: RowProps) {
         <button
           type="button"
           className="imgcls-run-link imgcls-clip"
+          aria-label={title}
           title={`Open TensorBoard of ${title}`}
           onClick={() => navigate({ view: 'tensorboard', id })}
         >
