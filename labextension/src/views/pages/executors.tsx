@@ -52,7 +52,7 @@ function Row({ executor, heartbeat, buttons, shared, now }: RowProps) {
       <td>
         {buttons && state === 'alive' && (
           <ConfirmButton
-            label={busy ? 'Stopping…' : 'Stop…'}
+            label={busy === 'stop' ? 'Stopping…' : 'Stop…'}
             question="Stop it? Its runs go on; queued ones wait."
             busy={busy !== null}
             onConfirm={() => void act('stop', () => source.command('executor.stop', {}))}
@@ -63,7 +63,7 @@ function Row({ executor, heartbeat, buttons, shared, now }: RowProps) {
             busy={busy !== null}
             onClick={() => void act('start', () => source.command('executor.start', {}))}
           >
-            {busy ? 'Starting…' : 'Start'}
+            {busy === 'start' ? 'Starting…' : 'Start'}
           </Button>
         )}
       </td>
