@@ -50,11 +50,11 @@ class Hands:
         self.keys += len(text)
 
     def palette(self, words: str) -> None:
-        """Search the palette and take its first answer."""
+        """Search the palette by the beginning of a command's name and take its first answer."""
         self.press("Control+Shift+c")
         self.page.locator("#command-palette input, #modal-command-palette input").first.wait_for()
         self.type(words)
-        self.page.locator(".lm-CommandPalette-item.lm-mod-active").wait_for()
+        self.page.locator(".lm-CommandPalette-item.lm-mod-active", has_text=words).first.wait_for()
         self.press("Enter")
 
     def tab_to(self, name: str) -> None:

@@ -2,6 +2,7 @@
 import { fieldOf, textOf } from '../forms/config_form';
 import type { TrainConfig } from '../data/source';
 import type { SchemaReply } from '../data/types';
+import { PathText } from '../ui/path_text';
 import '../ui/table.css';
 import './run_config.css';
 
@@ -35,6 +36,9 @@ export function settingsOf(
   });
 }
 
+/** A value: a path breaks between its parts, so that the other columns stay in sight. */
+const Value = ({ text }: { text: string }) => (text.includes('/') ? <PathText path={text} /> : text || '–');
+
 /** `own`, `against`: what the two columns are called. */
 export function Settings({ rows, own, against }: { rows: Setting[]; own: string; against: string }) {
   return (
@@ -51,8 +55,12 @@ export function Settings({ rows, own, against }: { rows: Setting[]; own: string;
         {rows.map(row => (
           <tr key={row.name}>
             <td>{row.title}</td>
-            <td className={row.differs ? 'imgcls-num imgcls-strong' : 'imgcls-num'}>{row.own || '–'}</td>
-            <td className="imgcls-num imgcls-muted">{row.other || '–'}</td>
+            <td className={row.differs ? 'imgcls-num imgcls-strong' : 'imgcls-num'}>
+              <Value text={row.own} />
+            </td>
+            <td className="imgcls-num imgcls-muted">
+              <Value text={row.other} />
+            </td>
             <td className="imgcls-mono">{row.name}</td>
           </tr>
         ))}
