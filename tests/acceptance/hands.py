@@ -51,7 +51,7 @@ class Hands:
 
     def palette(self, words: str) -> None:
         """Search the palette by the beginning of a command's name and take its first answer."""
-        self.press("Control+Shift+c")
+        self.press("Control+Shift+C")
         self.page.locator("#command-palette input, #modal-command-palette input").first.wait_for()
         self.type(words)
         self.page.locator(".lm-CommandPalette-item.lm-mod-active", has_text=words).first.wait_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tests.acceptance.hands import Hands
 from tests.acceptance.test_compare_speed import write_run
 from tests.browser.conftest import Desk, Lab, browser, context
 from tests.browser.tour import ask, demo, wait_for
+from tests.waiting import until
 
 __all__ = ["browser", "context"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -64,14 +66,19 @@ def start_sweep(desk: Desk, lab: Lab) -> str:
     """A sweep whose trials train for long, two at once."""
     _, base = demo(desk, lab)
     sweep = str(ask(desk, "POST", "sweeps", {"base": {**base, "epochs": 900}, "space": TRIALS, "name": "rates"})["id"])
-    wait_for(desk, sweep, "running")
+    until(lambda: [trial for trial in trials_of(desk, sweep) if trial["state"] == "running"], 90)
     return sweep
+
+
+def trials_of(desk: Desk, sweep: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(desk, "GET", f"runs?where=parent%3D{sweep}")["items"]
+    return found
 
 
 def is_stopped(desk: Desk, sweep: str) -> None:
     """The sweep and each of its trials have ended before their time."""
     wait_for(desk, sweep, "stopped")
-    trials = ask(desk, "GET", f"runs?where=parent%3D{sweep}")["items"]
+    trials = trials_of(desk, sweep)
     assert trials
     assert {trial["state"] for trial in trials} <= {"stopped", "cancelled"}
 
