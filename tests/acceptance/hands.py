@@ -57,13 +57,17 @@ class Hands:
         self.page.locator(".lm-CommandPalette-item.lm-mod-active", has_text=words).first.wait_for()
         self.press("Enter")
 
-    def tab_to(self, name: str) -> None:
-        """Press Tab until what has the focus is called so."""
+    def here(self) -> str:
+        """What has the keyboard is called so."""
+        return str(self.page.evaluate(NAMED))
+
+    def tab_to(self, name: str, key: str = "Tab") -> None:
+        """Press Tab, or Shift+Tab, until what has the focus is called so."""
         passed = []
         for _ in range(FARTHEST):
-            here = self.page.evaluate(NAMED)
+            here = self.here()
             if here == name:
                 return
             passed.append(here[:30])
-            self.press("Tab")
+            self.press(key)
         raise AssertionError(f"Tab does not lead to “{name}”; it passed {passed}")
