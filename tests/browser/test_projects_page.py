@@ -1,0 +1,92 @@
+"""The pages of a project and of a saved config: what they show, edited in place, versions told apart and restored."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from imgcls_lab.schemas import ConfigEdit, ProjectEdit
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.browser.many_runs import write_runs
+from tests.browser.test_dataset_page import AXE
+from tests.browser.test_runs_table import FAULTS
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+RUNS = 90
+CONFIG = {"root": "/data/flowers", "model_flavour": "timm/resnet50.a1_in1k", "lr": 1e-3, "epochs": 12}
+
+
+@pytest.fixture(autouse=True)
+def no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs of this test have no folders, so that no daemon may look at them."""
+    monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
+
+
+def fill(lab: Lab) -> None:
+    with Store.open(Settings(home=str(lab.home)), migrate=True) as store:
+        write_runs(store, RUNS)
+        flowers = store.projects.find("flowers")
+        store.projects.edit(flowers.id, ProjectEdit(name="flowers", description="102 kinds of flowers.", max_running=4))
+        base = store.configs.add(ConfigEdit(name="baseline", config=CONFIG, project_id=flowers.id))
+        for change in ({"lr": 5e-4}, {"lr": 5e-4, "batch_size": 64, "label_smoothing": 0.1}):
+            store.configs.edit(base.id, ConfigEdit(name="baseline", config={**CONFIG, **change}))
+        store.configs.add(ConfigEdit(name="ema", config={**CONFIG, "ema_decay": 0.99}, project_id=flowers.id))
+
+
+def look(desk: Desk, name: str, theme: str) -> None:
+    """Pictures for a person, at two widths; axe finds nothing serious or moderate."""
+    PICTURES.mkdir(exist_ok=True)
+    for width in (1000, 1440):
+        desk.page.set_viewport_size({"width": width, "height": 900})
+        desk.page.wait_for_timeout(300)
+        desk.page.screenshot(path=PICTURES / f"{name}-{theme}-{width}.png")
+    result = desk.page.evaluate(FAULTS)
+    assert len(result["passes"]) > 10, "axe looked at next to nothing"
+    bad = [fault for fault in result["violations"] if fault["impact"] in ("serious", "critical", "moderate")]
+    assert [f"{fault['id']}: {node['html'][:160]}" for fault in bad for node in fault["nodes"]] == []
+
+
+@pytest.mark.parametrize(
+    ("lab", "theme"),
+    [({"theme": "JupyterLab Light"}, "light"), ({"theme": "JupyterLab Dark"}, "dark")],
+    indirect=["lab"],
+)
+def test_a_project_and_its_configs_have_pages(lab: Lab, desk: Desk, theme: str) -> None:
+    fill(lab)
+    desk.page.add_script_tag(path=str(AXE))
+    panel = desk.open_panel()
+    panel.get_by_role("button", name="Registries").click()
+    desk.main.get_by_role("tab", name="Projects").click()
+    desk.main.get_by_role("button", name="flowers", exact=True).click()
+    page = desk.main.locator(".imgcls-project")
+    expect(page.get_by_role("heading", name="flowers")).to_be_visible()
+    expect(page.get_by_text("At most 4 of its runs are on devices at once.")).to_be_visible()
+    expect(page.locator(".imgcls-project-best tbody tr")).to_have_count(5)
+    look(desk, "project", theme)
+
+    page.get_by_role("button", name="flowers", exact=True).click()
+    page.get_by_label("Name of the project").fill("blossoms")
+    page.get_by_label("Name of the project").press("Enter")
+    expect(page.get_by_role("heading", name="blossoms")).to_be_visible()
+    page.get_by_title("Show the runs that are succeeded").click()
+    expect(desk.main.locator("[data-term='project=blossoms']")).to_be_visible()
+    desk.page.locator(".lm-TabBar-tab", has_text="blossoms").first.click()
+
+    page.get_by_role("button", name="baseline", exact=True).click()
+    config = desk.main.locator(".imgcls-config")
+    expect(config).to_have_attribute("data-version", "3")
+    expect(config.locator("p[role='status']")).to_contain_text("2 settings of")
+    look(desk, "config", theme)
+    config.get_by_role("button", name=re.compile("^Version 1")).click()
+    expect(config.locator("p[role='status']")).to_contain_text("from the defaults")
+    config.get_by_role("button", name="Restore").click()
+    expect(config).to_have_attribute("data-version", "4")
+    expect(config.get_by_role("button", name=re.compile("^Version 4"))).to_have_attribute("aria-pressed", "true")
+    config.get_by_role("button", name=re.compile("^Version 2")).click()
+    config.get_by_role("button", name="Launch version 2").click()
+    expect(desk.main.locator("[data-base]")).to_contain_text("“baseline, version 2”")
+    expect(desk.main.locator("[name='lr']")).to_have_value("5e-4")
