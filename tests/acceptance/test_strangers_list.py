@@ -71,8 +71,8 @@ def start_sweep(desk: Desk, lab: Lab) -> str:
 
 
 def trials_of(desk: Desk, sweep: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ask(desk, "GET", f"runs?where=parent%3D{sweep}")["items"]
-    return found
+    name = ask(desk, "GET", f"runs/{sweep}")["name"]
+    return [run for run in ask(desk, "GET", "runs?limit=100")["items"] if run["name"].startswith(f"{name}: ")]
 
 
 def is_stopped(desk: Desk, sweep: str) -> None:
