@@ -119,6 +119,7 @@ class TrialRuns:
         common: dict[str, Any] = {
             "name": f"{self._sweep.name}: {describe(params)}"[:200],
             "project_id": self._sweep.project_id,
+            "parent_id": self._sweep.id,  # the first of the sweeps that have this trial
             "priority": self._sweep.priority,
             "notes": f"A trial of the sweep {self._sweep.id}.",
             "idempotency_key": key,

@@ -114,6 +114,7 @@ def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(stu
     assert sweep.run.view.attempt == 2
     assert len(stubs.runs()) == 6
     assert all(run.view.attempt == 1 for run in stubs.runs())
+    assert {run.id for run in lab.runs(where=f"sweep={sweep.run.id}")} == {run.id for run in stubs.runs()}
     assert sweep.best.config.lr == 1e-3
     frame = sweep.results()
     assert frame["accuracy"].idxmax() == 2
@@ -196,6 +197,7 @@ def test_an_added_value_and_a_second_sweep_run_only_what_is_new(stubs: Stubs) ->
     searched = stubs.sweep([1e-4, 1e-3, 1e-2], strategy="random", budget=6).wait(60)
     assert set(cells(searched).values()) == {"succeeded"}
     assert len(stubs.runs()) == 3
+    assert ids <= {run.id for run in lab.runs(where=f"sweep={first.run.id}")}, "a trial stays that of its first sweep"
 
 
 def test_pruning_ends_bad_trials_early_and_says_so(stubs: Stubs) -> None:

@@ -90,12 +90,14 @@ export function FlipsCard({ flips }: { flips: FlipsView }) {
 export function Flips({ run }: { run: Run }) {
   const evaluated =
     run.best !== null || run.latest['metric/accuracy'] != null || run.latest['loss/val'] != null;
-  const { data, error, reload } = useQuery('flips', run.parent_id && evaluated ? { id: run.id } : null);
+  const { data: parent } = useQuery('run', run.parent_id ? { id: run.parent_id } : null);
+  const continued = parent !== undefined && parent.kind !== 'sweep'; // which only started it
+  const { data, error, reload } = useQuery('flips', continued && evaluated ? { id: run.id } : null);
   const best = run.best ? `${run.best.epoch} ${run.best.value}` : '';
   useEffect(() => {
     if (best) reload();
   }, [best, run.state, reload]);
-  if (!run.parent_id) return null;
+  if (!continued) return null;
   if (!evaluated)
     return (
       <p className="imgcls-muted">

@@ -21,9 +21,10 @@ export function OtherRun({ run, value, onChange, none }: Props) {
   const id = useId();
   const [text, setText] = useState('');
   const { data, error } = useQuery('runs', { where: text.trim() || undefined, limit: FOUND });
-  const { data: parent } = useQuery('run', run.parent_id ? { id: run.parent_id } : null);
+  const { data: above } = useQuery('run', run.parent_id ? { id: run.parent_id } : null);
+  const parent = above?.kind === run.kind ? above : undefined; // a trial's is its sweep
   const others = (data?.items ?? []).filter(
-    item => item.id !== run.id && item.id !== run.parent_id && item.kind === run.kind,
+    item => item.id !== run.id && item.id !== parent?.id && item.kind === run.kind,
   );
   const known = value === '' || value === parent?.id || others.some(item => item.id === value);
   const { data: chosen } = useQuery('run', known ? null : { id: value });
