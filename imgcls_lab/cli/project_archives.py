@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from imgcls_lab.cli.output import Json, print_json, say
+from imgcls_lab.cli.output import Json, print_json, progress_bar, say
 from imgcls_lab.plurals import counted
-
-if TYPE_CHECKING:
-    from imgcls_lab.project_archive import Progress
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project, or its number.")]
 
@@ -31,7 +24,7 @@ def export(
     """Write a project into one file: runs, configs, your views of it. Ctrl+C leaves nothing behind."""
     from imgcls_lab import api
 
-    with _progress() as progress:
+    with progress_bar("Writing the file") as progress:
         done = api.export_project(name, file, checkpoints=checkpoints, progress=progress)
     if as_json:
         print_json(done)
@@ -51,7 +44,7 @@ def import_(
     """Import a project, whole or not at all. Its runs are view only until you claim them."""
     from imgcls_lab import api
 
-    with _progress() as progress:
+    with progress_bar("Reading the file") as progress:
         done = api.import_project(file, name=name, into=into, progress=progress)
     if as_json:
         print_json(done)
@@ -88,27 +81,6 @@ def delete(
         say(f"Deleted the project {project.name}.")
     if found.refused:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """How far it is, on a line of stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    last = 0.0
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.2 or done == total:
-            last = time.monotonic()
-            sys.stderr.write(f"\r{done / 1e6:,.0f} of {total / 1e6:,.0f} MB ")
-            sys.stderr.flush()
-
-    try:
-        yield show
-    finally:
-        sys.stderr.write("\n")
 
 
 def add_to(app: typer.Typer) -> None:
