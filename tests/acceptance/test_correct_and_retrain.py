@@ -10,7 +10,6 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -19,6 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 from imgcls_lab import demo_data
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
+from tests.browser.accessibility import SERIOUS, faults
 from tests.browser.conftest import PICTURES, Desk, Lab, browser, context, desk, lab  # noqa: F401
 from tests.browser.test_panel import launch, start_demo
 
@@ -27,7 +27,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 PLANTED = {"train": 12, "val": 6}  # images of each pair
 PAIRS = [("3", "5"), ("1", "7")]  # what is drawn, and the folder that it was put into
 MOST_SECONDS = 60.0
-AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def plant(lab: Lab) -> dict[str, set[str]]:  # noqa: F811
@@ -41,18 +40,6 @@ def plant(lab: Lab) -> dict[str, set[str]]:  # noqa: F811
                 if split == "val":
                     planted.setdefault(folder, set()).add(f"val/{folder}/planted-{path.name}")
     return planted
-
-
-def serious(desk: Desk) -> list[str]:  # noqa: F811
-    """What axe finds of serious or critical problems in the tab in front."""
-    found = desk.main.evaluate("tab => axe.run(tab)")
-    assert len(found["passes"]) > 10, "axe looked at next to nothing"
-    return [
-        f"{item['id']} ({item['impact']}): {node['target']} {node['failureSummary']}"
-        for item in found["violations"]
-        if item["impact"] in ("serious", "critical")
-        for node in item["nodes"][:3]
-    ]
 
 
 def tries(desk: Desk, lab: Lab) -> None:  # noqa: F811
@@ -71,7 +58,7 @@ def tries(desk: Desk, lab: Lab) -> None:  # noqa: F811
     tried.last.get_by_role("switch", name="Grad-CAM").check()
     expect(tried.last.locator(".imgcls-tried-heat")).to_be_visible(timeout=60_000)
     picture(desk, "try")
-    assert serious(desk) == []
+    assert faults(desk.page, impacts=SERIOUS) == []
     desk.main.get_by_role("tab", name="Evaluation").click()
     desk.main.locator(".imgcls-images-card .imgcls-grid-cell").first.dblclick()
     panel = desk.main.locator(".imgcls-image-panel")
@@ -92,13 +79,12 @@ def looks(desk: Desk, lab: Lab) -> None:  # noqa: F811
         desk.page.reload()
         desk.main.get_by_role("tab", name="Evaluation").click()
         expect(desk.main.locator(".imgcls-confusion tbody tr")).to_have_count(10)
-        desk.page.add_script_tag(content=AXE.read_text())
         picture(desk, f"evaluation-{theme}-{width}")
-        assert serious(desk) == []
+        assert faults(desk.page, impacts=SERIOUS) == []
         desk.main.locator(".imgcls-images-card .imgcls-grid-cell").first.dblclick()
         expect(desk.main.locator(".imgcls-image-panel .imgcls-biography")).to_be_visible()
         picture(desk, f"image-{theme}-{width}")
-        assert serious(desk) == []
+        assert faults(desk.page, impacts=SERIOUS) == []
         desk.page.keyboard.press("Escape")
         desk.main.get_by_role("region", name="Curves of a class").scroll_into_view_if_needed()
         picture(desk, f"evaluation-cards-{theme}-{width}")

@@ -221,6 +221,12 @@ class Desk:
         raise AssertionError(f"the curve of “{title}” stands still at {self.points(title)} points")
 
 
+@pytest.fixture
+def no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No daemon starts: runs that a test writes into the database have no folders for it to look at."""
+    monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

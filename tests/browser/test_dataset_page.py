@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from skimage import data
 
 from tests.acceptance.test_correct_and_retrain import plant
+from tests.browser.accessibility import SERIOUS, faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 CLASSES = {"cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
 EACH = {"train": 30, "val": 8}
 
@@ -43,23 +43,12 @@ def write_photographs(root: Path) -> None:
     (root / "train/cat/notes.txt").write_text("no image")
 
 
-def faults(page: Page) -> list[str]:
-    """What axe finds of serious or critical problems in the tab in front, or in the dialog over it."""
-    found = page.evaluate(
-        """() => axe.run(document.querySelector('dialog[open]') ??
-                         [...document.querySelectorAll('.imgcls-main')].find(tab => tab.offsetParent))"""
-    )
-    assert len(found["passes"]) > 10, "axe looked at next to nothing"
-    bad = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
-    return [f"{fault['id']}: {node['html'][:200]}" for fault in bad for node in fault["nodes"]]
-
-
 def look(desk: Desk, name: str) -> None:
     """A picture for a person, and what axe says."""
     desk.page.wait_for_timeout(400)  # pictures that are on the way
     PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / f"dataset-{name}.png")
-    assert faults(desk.page) == [], name
+    assert faults(desk.page, impacts=SERIOUS) == [], name
 
 
 def register(desk: Desk) -> None:
@@ -122,7 +111,6 @@ def save_and_undo(desk: Desk) -> None:
     expect(draft).to_contain_text("3 corrections", timeout=30_000)
     expect(desk.main.get_by_role("tab", name="Images")).to_have_attribute("aria-selected", "true")
     draft.get_by_role("button", name="show").click()
-    desk.page.evaluate(AXE.read_text())
     look(desk, "draft")
     draft.get_by_role("button", name="Save as revision 1").click()
     expect(draft).to_have_count(0)
@@ -164,7 +152,6 @@ def in_other_looks(desk: Desk) -> None:
 
 def test_a_folder_is_registered_looked_at_and_corrected(desk: Desk, lab: Lab) -> None:
     write_photographs(lab.datasets / "photographs")
-    desk.page.evaluate(AXE.read_text())
     register(desk)
     exclude_a_copy(desk)
     correct_by_keys(desk)
@@ -215,7 +202,6 @@ def test_a_trained_model_finds_wrong_labels_and_draws_the_map(desk: Desk, lab: L
     desk.main.get_by_role("button", name="suspicious").click()
     cells = desk.main.locator(".imgcls-images-card .imgcls-grid-cell")
     expect(cells.and_(desk.main.get_by_label("planted")).first).to_be_visible()
-    desk.page.evaluate(AXE.read_text())
     look(desk, "train")
     desk.main.locator(".imgcls-chips").get_by_role("button", name="digits").click()
     desk.main.get_by_role("tab", name="Problems").click()

@@ -11,8 +11,8 @@ from playwright.sync_api import Locator, expect
 
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, alerts
+from tests.browser.accessibility import SIDEBAR, faults
 from tests.browser.conftest import PICTURES, Desk, Lab
-from tests.browser.test_dataset_page import AXE
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -25,28 +25,17 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
 
 
-def faults(desk: Desk, place: str) -> list[str]:
-    """What axe finds of moderate, serious or critical problems."""
-    found = desk.page.evaluate(
-        """place => axe.run([...document.querySelectorAll(place)].find(item => item.offsetParent))""", place
-    )
-    assert len(found["passes"]) > 10, "axe looked at next to nothing"
-    bad = [fault for fault in found["violations"] if fault["impact"] in ("moderate", "serious", "critical")]
-    return [f"{fault['id']}: {node['html'][:200]}" for fault in bad for node in fault["nodes"]]
-
-
 def look(desk: Desk, name: str) -> None:
     """Pictures for a person in two widths, and what axe says."""
     PICTURES.mkdir(exist_ok=True)
-    desk.page.evaluate(AXE.read_text())
     for width in (1000, 1440):
         desk.page.set_viewport_size({"width": width, "height": 1000})
         desk.page.wait_for_timeout(500)
         desk.page.screenshot(path=PICTURES / f"devices-{name}-{width}.png")
         sideways = "tab => tab.scrollWidth - tab.clientWidth"
         assert desk.main.evaluate(sideways) <= 0, f"{name} is wider than {width} px"
-    assert faults(desk, ".imgcls-main") == [], name
-    assert faults(desk, "#imgcls-lab-sidebar") == [], name
+    assert faults(desk.page) == [], name
+    assert faults(desk.page, SIDEBAR) == [], name
 
 
 def dark(desk: Desk) -> None:
@@ -142,9 +131,8 @@ def test_an_alert_that_is_put_away_stays_so_in_each_tab_until_it_is_taken_back(d
     panel.get_by_role("button", name="Dismiss: “second”").click()
     expect(rows).to_have_count(2)
     expect(others).to_have_count(2)
-    desk.page.evaluate(AXE.read_text())
     desk.page.screenshot(path=PICTURES / "devices-alerts.png")
-    assert faults(desk, "#imgcls-lab-sidebar") == []
+    assert faults(desk.page, SIDEBAR) == []
     panel.get_by_role("button", name="dismiss all 2").click()
     expect(rows).to_have_count(0)
     expect(others).to_have_count(0)

@@ -5,39 +5,25 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.browser.accessibility import PAGE, SIDEBAR, faults
 from tests.browser.conftest import PICTURES, Desk, Lab
-from tests.browser.test_dataset_page import AXE
 from tests.browser.tour import Stop, change_theme, close_tabs, prepare, stops, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-# a TensorBoard's own page is not ours
-FRONT = """() => {
-  const page = [...document.querySelectorAll('.imgcls-main')].find(tab => tab.checkVisibility());
-  const front = document.querySelector('dialog[open]') ?? page;
-  return axe.run({ include: [front, document.querySelector('#imgcls-lab-sidebar')], exclude: [['iframe']] });
-}"""
 # a run that has ended without one says why by a 404, which Chromium writes into the console
 NO_EVALUATION = re.compile(r"status of 404 .*/evaluation\?")
 LOOKS = [("light", 1440), ("dark", 1000)]
 
 
-def faults(found: dict[str, Any]) -> list[str]:
-    """What is moderate or worse."""
-    assert len(found["passes"]) > 10, "axe looked at next to nothing"
-    bad = [fault for fault in found["violations"] if fault["impact"] in ("moderate", "serious", "critical")]
-    return [f"{fault['id']} ({fault['impact']}): {node['html'][:200]}" for fault in bad for node in fault["nodes"][:3]]
-
-
 def look(desk: Desk, name: str, folder: Path) -> list[str]:
     """A picture for a person, and what axe says."""
     desk.page.screenshot(path=folder / f"{name}.png")
-    return [f"{folder.name} {name}: {fault}" for fault in faults(desk.page.evaluate(FRONT))]
+    return [f"{folder.name} {name}: {fault}" for fault in faults(desk.page, PAGE, SIDEBAR)]
 
 
 def visited(desk: Desk, stop: Stop, folder: Path) -> tuple[int, list[str]]:
@@ -67,7 +53,6 @@ def test_every_page_is_whole_in_both_themes_and_widths(desk: Desk, lab: Lab) -> 
         folder.mkdir(parents=True, exist_ok=True)
         change_theme(desk, theme)
         desk.page.set_viewport_size({"width": width, "height": 900})
-        desk.page.evaluate(AXE.read_text())
         for stop in stops(lab, has):
             number, wrong = visited(desk, stop, folder)
             seen, found = seen + number, found + wrong

@@ -10,20 +10,13 @@ from playwright.sync_api import expect
 from imgcls_lab.schemas import ConfigEdit, ProjectEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
+from tests.browser.accessibility import faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.many_runs import write_runs
-from tests.browser.test_dataset_page import AXE
-from tests.browser.test_runs_table import FAULTS
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
 RUNS = 90
 CONFIG = {"root": "/data/flowers", "model_flavour": "timm/resnet50.a1_in1k", "lr": 1e-3, "epochs": 12}
-
-
-@pytest.fixture(autouse=True)
-def no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs of this test have no folders, so that no daemon may look at them."""
-    monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
 
 
 def fill(lab: Lab) -> None:
@@ -44,10 +37,7 @@ def look(desk: Desk, name: str, theme: str) -> None:
         desk.page.set_viewport_size({"width": width, "height": 900})
         desk.page.wait_for_timeout(300)
         desk.page.screenshot(path=PICTURES / f"{name}-{theme}-{width}.png")
-    result = desk.page.evaluate(FAULTS)
-    assert len(result["passes"]) > 10, "axe looked at next to nothing"
-    bad = [fault for fault in result["violations"] if fault["impact"] in ("serious", "critical", "moderate")]
-    assert [f"{fault['id']}: {node['html'][:160]}" for fault in bad for node in fault["nodes"]] == []
+    assert faults(desk.page) == [], name
 
 
 @pytest.mark.parametrize(
@@ -57,7 +47,6 @@ def look(desk: Desk, name: str, theme: str) -> None:
 )
 def test_a_project_and_its_configs_have_pages(lab: Lab, desk: Desk, theme: str) -> None:
     fill(lab)
-    desk.page.add_script_tag(path=str(AXE))
     panel = desk.open_panel()
     panel.get_by_role("button", name="Registries").click()
     desk.main.get_by_role("tab", name="Projects").click()

@@ -11,11 +11,9 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from tests.browser.conftest import Desk, Lab
 from tests.browser.many_runs import Writer, write_runs
-from tests.browser.test_dataset_page import AXE
-from tests.browser.test_runs_table import found, look, no_executor
+from tests.browser.runs_page import found, look, open_table
 
-__all__ = ["no_executor"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
 RUNS = 40
 FOLDER = 3_000_000  # bytes of the folder of a run
 
@@ -179,11 +177,7 @@ def deletes(desk: Desk, table: Locator) -> None:
 
 def test_runs_are_edited_chosen_tagged_moved_archived_and_deleted(desk: Desk, lab: Lab) -> None:
     ids = filled(lab)
-    desk.open()
-    desk.page.add_script_tag(path=str(AXE))
-    desk.open_panel().locator("footer").get_by_role("button", name="Runs").click()
-    table = desk.main.get_by_role("treegrid", name="Runs")
-    found(table, RUNS)
+    table = open_table(desk, RUNS)
     edits_in_place(desk, table)
     chooses_a_stretch(desk, table)
     tags_archives_and_moves(desk, table)

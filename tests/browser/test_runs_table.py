@@ -5,39 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, expect
 
-from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
-from tests.browser.conftest import PICTURES, Desk, Lab
-from tests.browser.many_runs import write_runs
-from tests.browser.test_dataset_page import AXE
+from tests.browser.conftest import Desk, Lab
+from tests.browser.runs_page import found, look, open_filled_table, rows
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
 RUNS = 214
-FAULTS = """() => axe.run([...document.querySelectorAll('.imgcls-main')].find(tab => tab.checkVisibility()))"""
-
-
-@pytest.fixture(autouse=True)
-def no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs of this test have no folders, so that no daemon may look at them."""
-    monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
-
-
-def rows(table: Locator) -> int:
-    return int(table.get_attribute("data-runs") or 0)
-
-
-def found(table: Locator, number: int) -> None:
-    expect(table).to_have_attribute("data-runs", str(number))
-
-
-def look(desk: Desk, name: str) -> None:
-    """A picture for a person; axe finds nothing serious or moderate."""
-    PICTURES.mkdir(exist_ok=True)
-    desk.page.screenshot(path=PICTURES / f"runs-{name}.png")
-    result = desk.page.evaluate(FAULTS)
-    assert len(result["passes"]) > 10, "axe looked at next to nothing"
-    bad = [fault for fault in result["violations"] if fault["impact"] in ("serious", "critical", "moderate")]
-    assert [f"{fault['id']}: {node['html'][:160]}" for fault in bad for node in fault["nodes"]] == []
 
 
 def finds_by_chips(desk: Desk, table: Locator) -> None:
@@ -102,13 +74,7 @@ def folds(desk: Desk, table: Locator) -> None:
 
 
 def test_runs_are_found_by_chips_chosen_by_keys_and_folded(desk: Desk, lab: Lab) -> None:
-    with Store.open(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))) as store:
-        write_runs(store, RUNS)
-    desk.open()
-    desk.page.add_script_tag(path=str(AXE))
-    desk.open_panel().locator("footer").get_by_role("button", name="Runs").click()
-    table = desk.main.get_by_role("treegrid", name="Runs")
-    found(table, RUNS)
+    table = open_filled_table(desk, lab, RUNS)
     look(desk, "all")
     finds_by_chips(desk, table)
     chooses_by_keys(desk, table)

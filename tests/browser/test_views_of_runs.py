@@ -7,15 +7,10 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
 from tests.browser.conftest import Desk, Lab
-from tests.browser.many_runs import write_runs
-from tests.browser.test_dataset_page import AXE
-from tests.browser.test_runs_table import found, look, no_executor, rows
+from tests.browser.runs_page import found, look, open_filled_table, rows
 
-__all__ = ["no_executor"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
 RUNS = 120
 
 
@@ -98,13 +93,7 @@ def chooses_groups_in_part(desk: Desk, table: Locator) -> None:
 
 
 def test_runs_are_found_by_words_and_a_list_is_kept_under_a_name(desk: Desk, lab: Lab) -> None:
-    with Store.open(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))) as store:
-        write_runs(store, RUNS)
-    desk.open()
-    desk.page.add_script_tag(path=str(AXE))
-    desk.open_panel().locator("footer").get_by_role("button", name="Runs").click()
-    table = desk.main.get_by_role("treegrid", name="Runs")
-    found(table, RUNS)
+    table = open_filled_table(desk, lab, RUNS)
     keeps_a_view(desk, table, finds_the_best_of_last_week(desk, table))
     renames_and_deletes_it(desk)
     chooses_groups_in_part(desk, table)

@@ -1,19 +1,8 @@
 // The views' source in JupyterLab: REST under <base_url>imgcls/api, and its one WebSocket.
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
-import {
-  SourceError,
-  type Args,
-  type BatchOf,
-  type Command,
-  type ConnectionState,
-  type Params,
-  type PictureRequest,
-  type Query,
-  type Reply,
-  type Result,
-  type Source,
-} from '../views/data/source';
+import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
+import { SourceError, type BatchOf, type ConnectionState, type Source } from '../views/data/source';
 import type { ErrorReply, Topic } from '../views/data/types';
 import { Stream } from './stream';
 

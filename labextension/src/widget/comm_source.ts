@@ -1,18 +1,8 @@
 // The source of a live cell: what the kernel pushes about one run, over the widget's own messages. The kernel speaks
 // first and by itself, since a page's question waits while a cell runs; a gap in the numbers asks for a new snapshot.
 import { SeriesStore } from '../views/data/series_store';
-import {
-  type Args,
-  type BatchOf,
-  type Command,
-  type ConnectionState,
-  type Params,
-  type PictureRequest,
-  type Query,
-  type Reply,
-  type Result,
-  type Source,
-} from '../views/data/source';
+import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
+import { type BatchOf, type ConnectionState, type Source } from '../views/data/source';
 import type { MetricsBatch, RunDetail, RunPage, Series, SeriesReply, Topic } from '../views/data/types';
 import { Questions, type Channel } from './channel';
 import { batchOf, repliedBy, type Message, type Snapshot } from './messages';

@@ -1,5 +1,6 @@
 // The source of a gallery in a cell: the kernel's pictures, and nothing else.
-import { SourceError, type PictureRequest, type Source } from '../views/data/source';
+import type { PictureRequest } from '../views/data/requests';
+import { SourceError, type Source } from '../views/data/source';
 import { Questions, type Channel } from './channel';
 import type { Message } from './messages';
 

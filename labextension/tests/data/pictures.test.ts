@@ -1,6 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { PictureStore } from '../../src/views/data/pictures';
-import { SourceError, type PictureRequest, type Source } from '../../src/views/data/source';
+import type { PictureRequest } from '../../src/views/data/requests';
+import { SourceError, type Source } from '../../src/views/data/source';
 
 const aRequest = (n: number): PictureRequest => ({ kind: 'dataset', id: 1, image: String(n), size: 128 });
 

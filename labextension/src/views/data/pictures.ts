@@ -1,6 +1,7 @@
 // The pictures that views show, one store a source. A picture that no view shows is not asked for; those that were
 // shown last stay as Blob URLs, so that a grid that is scrolled back does not flicker. It never draws.
-import { SourceError, messageOf, type PictureRequest, type Source } from './source';
+import type { PictureRequest } from './requests';
+import { SourceError, messageOf, type Source } from './source';
 
 const AT_ONCE = 5; // a browser has six connections to a server, and other questions need one
 const SETTLE = 25; // ms: what is scrolled past meanwhile is not asked for

@@ -1,6 +1,7 @@
 // All runs that match a query, as the rows of a table: windows of them are asked for as they come into view, and the
 // runs of a group stand below it while it is unfolded. No view; a table listens to it.
-import { SourceError, messageOf, type RunsQuery, type Source } from './source';
+import type { RunsQuery } from './requests';
+import { SourceError, messageOf, type Source } from './source';
 import type { Run, RunGroup, RunGroups, RunRow as ListedRow } from './types';
 
 const PAGE = 100; // rows of a window

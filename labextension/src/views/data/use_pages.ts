@@ -1,7 +1,8 @@
 // A long list of which a view sees a part: pages are asked for as they come into view.
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { onMutation } from './mutate';
-import { messageOf, useSource, type Params, type Query, type Result } from './source';
+import type { Params, Query, Result } from './requests';
+import { messageOf, useSource } from './source';
 
 const PAGE = 200;
 const MOST = 20_000; // items of one choice

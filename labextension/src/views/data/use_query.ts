@@ -1,7 +1,8 @@
 // One answer of the source for a view, and one command for a button. Both end with their view.
 import { useCallback, useEffect, useState } from 'react';
 import { onMutation } from './mutate';
-import { SourceError, messageOf, useSource, type Params, type Query, type Result } from './source';
+import type { Params, Query, Result } from './requests';
+import { SourceError, messageOf, useSource } from './source';
 
 export interface QueryResult<T> {
   data: T | undefined;

@@ -1,14 +1,7 @@
 // What a query answers and a topic then keeps up to date, for as long as a view is there.
 import { useEffect, useState } from 'react';
-import {
-  messageOf,
-  useSource,
-  type BatchOf,
-  type ConnectionState,
-  type Params,
-  type Query,
-  type Result,
-} from './source';
+import type { Params, Query, Result } from './requests';
+import { messageOf, useSource, type BatchOf, type ConnectionState } from './source';
 import type { Topic } from './types';
 
 /** How data are read and followed. An object of the module: a new one subscribes anew. */

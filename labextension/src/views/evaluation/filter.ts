@@ -1,5 +1,5 @@
 // Which images of an evaluation a page shows, in which order, and which evaluation it is. Pure; views keep the state.
-import type { Params } from '../data/source';
+import type { Params } from '../data/requests';
 import type { EvaluatedQuery, Evaluation, Run } from '../data/types';
 
 /** The best epoch on val/, another epoch on val/, or the best model on test/. */

@@ -1,7 +1,7 @@
 // Whose settings a form holds. They change when the user asks for others, never because another data set is chosen.
 // Pure; no view.
 import { draftOf, type Draft, type Layout } from './config_form';
-import type { TrainConfig } from '../data/source';
+import type { TrainConfig } from '../data/requests';
 import type { Config, RunDetail, SchemaReply } from '../data/types';
 
 export interface FormDefaults {

@@ -5,9 +5,10 @@ import { Labelled } from './fields';
 import { newKey } from './config_form';
 import { useAction, useQuery, type QueryResult } from '../data/use_query';
 import { useNavigate } from '../ui/navigation';
-import { useSource, type Args } from '../data/source';
+import type { Args } from '../data/requests';
+import { useSource } from '../data/source';
 import { Button } from '../ui/button';
-import { Problem } from '../ui/messages';
+import { Unread } from '../ui/page_frame';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 
@@ -106,14 +107,6 @@ export function Await<T>({
   pending: string;
   children: (data: T) => ReactNode;
 }) {
-  if (answer.error) {
-    return (
-      <div className="imgcls-empty">
-        <Problem>{answer.error}</Problem>
-        <Button onClick={answer.reload}>Try again</Button>
-      </div>
-    );
-  }
-  if (answer.data === undefined) return <p className="imgcls-empty imgcls-muted">{pending}</p>;
-  return children(answer.data);
+  const { data, error, reload } = answer;
+  return error || data === undefined ? <Unread {...{ error, reload, pending }} /> : children(data);
 }

@@ -17,6 +17,7 @@ import { SweepSection, trialsText, useSweep } from './sweep_section';
 import { noteOf, useCheck } from './use_check';
 import { useDraft } from './use_draft';
 import { VersionsPreview } from './versions_preview';
+import type { RunStart } from '../ui/navigation';
 import { usePreferences } from '../ui/preferences';
 import '../ui/inputs.css';
 import '../ui/layout.css';
@@ -196,20 +197,7 @@ function Form(props: Props) {
   );
 }
 
-interface StartProps {
-  /** Id of the run whose config the form starts with. */
-  from?: string;
-  /** Id of the data set, and one of its revisions. */
-  dataset?: number;
-  revision?: number;
-  /** A config that the form starts with, by its id. */
-  config?: number;
-  /** A version of that config; by default its newest. */
-  version?: number;
-  /** The folder of images, by its path in the host's file browser. */
-  folder?: string;
-  /** The project that the run goes into, by its id. */
-  project?: number;
+interface StartProps extends RunStart {
   /** Several values of a setting from the start. */
   sweeping?: boolean;
   onLaunched?: () => void;

@@ -4,7 +4,8 @@ import { FieldInput } from './fields';
 import { configOf, draftOf, layoutOf, type Draft, type Layout } from './config_form';
 import { useAction, useQuery } from '../data/use_query';
 import { InlineForm } from './inline_form';
-import { useSource, type TrainConfig } from '../data/source';
+import type { TrainConfig } from '../data/requests';
+import { useSource } from '../data/source';
 import { Await } from './launch';
 import type { RunDetail } from '../data/types';
 

@@ -1,6 +1,6 @@
 // What the server says of a form's config, asked when typing rests, and what is wrong field by field.
 import { useEffect, useMemo, useState } from 'react';
-import type { TrainConfig } from '../data/source';
+import type { TrainConfig } from '../data/requests';
 import type { CheckReply } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { configOf, hasEffect, type Draft, type Field, type Layout } from './config_form';

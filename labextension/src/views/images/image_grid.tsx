@@ -10,7 +10,7 @@ import {
   type MouseEvent,
   type ReactNode,
 } from 'react';
-import type { PictureOf } from '../data/source';
+import type { PictureOf } from '../data/requests';
 import type { Pages } from '../data/use_pages';
 import { Problem } from '../ui/messages';
 import { GridCell } from './grid_cell';

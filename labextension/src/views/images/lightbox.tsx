@@ -2,7 +2,8 @@
 // and its own pixels, Escape closes.
 import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
 import { picturesOf } from '../data/pictures';
-import { useSource, type PictureOf, type PictureRequest } from '../data/source';
+import type { PictureOf, PictureRequest } from '../data/requests';
+import { useSource } from '../data/source';
 import { THUMBNAIL_SIZES } from '../data/types';
 import type { Pages } from '../data/use_pages';
 import { Button } from '../ui/button';

@@ -1,7 +1,8 @@
 // One picture for a view, for as long as the view is there.
 import { useCallback, useSyncExternalStore } from 'react';
 import { picturesOf, type Picture } from '../data/pictures';
-import { useSource, type PictureRequest } from '../data/source';
+import type { PictureRequest } from '../data/requests';
+import { useSource } from '../data/source';
 
 const NONE: Picture = {};
 const nothing = (): (() => void) => () => undefined;

@@ -1,7 +1,8 @@
 // Images that a cell's answer names, as a grid with a lightbox: mistakes, samples, problems. The pictures come from the
 // source, the captions with the answer.
 import { useMemo, useState } from 'react';
-import type { PictureOf, Source } from '../data/source';
+import type { PictureOf } from '../data/requests';
+import type { Source } from '../data/source';
 import { SourceProvider } from '../data/source';
 import { usePageOf } from '../data/use_pages';
 import { ImageGrid, type GridItem } from '../images/image_grid';

@@ -1,6 +1,6 @@
 // One tag of one run as a line of a chart.
 import type { SeriesStore } from '../data/series_store';
-import type { Axis } from '../data/source';
+import type { Axis } from '../data/requests';
 import { refined } from '../data/use_series';
 import type { Line } from '../ui/plot';
 

@@ -1,8 +1,8 @@
 // The nodes of a cluster in the list of devices: GPUs and runs of each, and the queue of its scheduler.
 import { plural } from '../ui/format';
 import { MiddleText } from '../ui/middle_text';
-import { useNavigate } from '../ui/navigation';
 import type { Cluster, Node as ClusterNode } from '../data/types';
+import { NameLink } from '../ui/name_link';
 import '../ui/run_state.css';
 import '../ui/button.css';
 import './sidebar_section.css';
@@ -43,7 +43,6 @@ function Gpus({ node }: { node: ClusterNode }) {
 }
 
 function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
-  const navigate = useNavigate();
   return (
     <div className="imgcls-row" data-node={node.name}>
       <div className="imgcls-line">
@@ -58,14 +57,7 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
         <ul className="imgcls-node-runs imgcls-note" aria-label={`Runs on ${node.name}`}>
           {node.runs.map(run => (
             <li key={run.run_id} className="imgcls-line">
-              <button
-                type="button"
-                className="imgcls-run-link imgcls-clip"
-                aria-label={run.run_name ?? run.run_id}
-                onClick={() => navigate({ view: 'run', id: run.run_id })}
-              >
-                <MiddleText text={run.run_name ?? run.run_id} />
-              </button>
+              <NameLink cut name={run.run_name ?? run.run_id} to={{ view: 'run', id: run.run_id }} />
               {shared && run.run_owner && <span className="imgcls-muted">{run.run_owner}</span>}
             </li>
           ))}

@@ -10,6 +10,7 @@ import { CopyButton } from '../ui/copy_button';
 import { ago, moment, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
+import { Gone, Unread, useTitle, type PageProps } from '../ui/page_frame';
 import { belongsTo } from './owner';
 import { ItemForm } from './registry_item_form';
 import type { Item } from './registry_kinds';
@@ -216,14 +217,7 @@ function Difference({ config, versions, shown }: DifferenceProps) {
   );
 }
 
-interface Props {
-  id: number;
-  onTitle?: (title: string) => void;
-  /** Closes the page, where the host can. */
-  onClose?: () => void;
-}
-
-export function ConfigPage({ id, onTitle, onClose }: Props) {
+export function ConfigPage({ id, onTitle, onClose }: PageProps & { id: number }) {
   const configs = useQuery('configs', {});
   const { data: versions, error, reload } = useQuery('configVersions', { id });
   const [open, setOpen] = useState<number | null>(null);
@@ -232,33 +226,15 @@ export function ConfigPage({ id, onTitle, onClose }: Props) {
   const newest = config?.version;
   const name = config?.name;
   useEffect(() => setOpen(null), [newest]); // another one was saved: it is what one wants to see
-  useEffect(() => {
-    if (name) onTitle?.(name);
-  }, [name, onTitle]);
+  useTitle(name, onTitle);
   if (deleted || (configs.data && !config))
-    return (
-      <div className="imgcls-empty">
-        <p className="imgcls-muted">This config is not there any more: it was deleted.</p>
-        {onClose && <Button onClick={onClose}>Close this tab</Button>}
-      </div>
-    );
-  const problem = configs.error ?? error;
+    return <Gone onClose={onClose}>This config is not there any more: it was deleted.</Gone>;
+  const again = () => {
+    configs.reload();
+    reload();
+  };
   if (!config || !versions)
-    return problem ? (
-      <div className="imgcls-empty">
-        <Problem>{problem}</Problem>
-        <Button
-          onClick={() => {
-            configs.reload();
-            reload();
-          }}
-        >
-          Try again
-        </Button>
-      </div>
-    ) : (
-      <p className="imgcls-empty imgcls-muted">Reading the config…</p>
-    );
+    return <Unread error={configs.error ?? error} reload={again} pending="Reading the config…" />;
   const shown = versions.find(({ number }) => number === open) ?? versions[0];
   return (
     <article className="imgcls-config" data-config={id} data-version={config.version}>

@@ -3,7 +3,7 @@ import { Fragment, useId, useMemo, useState, type ReactNode } from 'react';
 import { Chart } from '../ui/chart';
 import { useDetail, useSeries } from '../data/use_series';
 import { lineOf } from '../live/series_line';
-import type { Axis } from '../data/source';
+import type { Axis } from '../data/requests';
 import { Problem } from '../ui/messages';
 import { useZoom } from '../ui/zoom';
 import '../ui/inputs.css';

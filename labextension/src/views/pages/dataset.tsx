@@ -1,12 +1,11 @@
 // The page of a data set: what is in it, its images, the problems that an audit found, its map and its revisions.
 // Corrections that one makes on any of them wait in one draft at its foot.
-import { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useLayoutEffect, useRef, useState } from 'react';
 import { useDraftRevision } from '../data/draft_revision';
 import { isActive, type Audit, type Dataset, type DatasetDetail, type Revision } from '../data/types';
 import { usePoll } from '../data/use_poll';
 import { useQuery } from '../data/use_query';
 import { useOnChange } from '../data/use_runs';
-import { Button } from '../ui/button';
 import { count } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
@@ -20,6 +19,7 @@ import { DatasetOverview } from './dataset_overview';
 import { DatasetProblems } from './dataset_problems';
 import { DatasetRevisions } from './dataset_revisions';
 import { DraftBar } from './draft_bar';
+import { Gone, Unread, useTitle, type PageProps } from '../ui/page_frame';
 import '../ui/layout.css';
 import './dataset.css';
 
@@ -74,14 +74,14 @@ const FirstLook = ({ dataset, audit }: { dataset: Dataset; audit: Audit }) => (
   </div>
 );
 
-interface PageProps {
+interface ReadProps {
   detail: DatasetDetail;
   tab: DatasetTab;
   onTab: (tab: DatasetTab) => void;
   reload: () => void;
 }
 
-function Page({ detail, tab, onTab, reload }: PageProps) {
+function Page({ detail, tab, onTab, reload }: ReadProps) {
   const { dataset, newest_revision: newest } = detail;
   const box = useRef<HTMLElement>(null);
   const columns = useColumns(box, true);
@@ -132,38 +132,21 @@ function Page({ detail, tab, onTab, reload }: PageProps) {
   );
 }
 
-interface Props {
+interface Props extends PageProps {
   id: number;
   /** The tab that is open at first; Problems while an audit runs. */
   tab?: string;
   onTab?: (tab: DatasetTab) => void;
-  onTitle?: (title: string) => void;
-  onClose?: () => void;
 }
 
 export function DatasetPage({ id, tab, onTab, onTitle, onClose }: Props) {
   const { data: detail, error, missing, reload } = useQuery('dataset', { id });
   const [open, setOpen] = useState<DatasetTab>(TABS.find(name => name === tab) ?? 'Overview');
   const name = detail?.dataset.name;
-  useEffect(() => {
-    if (name) onTitle?.(name);
-  }, [name, onTitle]);
+  useTitle(name, onTitle);
   if (missing)
-    return (
-      <div className="imgcls-empty">
-        <p className="imgcls-muted">{name ? `“${name}”` : 'This data set'} is not registered any more.</p>
-        {onClose && <Button onClick={onClose}>Close this tab</Button>}
-      </div>
-    );
-  if (!detail)
-    return error ? (
-      <div className="imgcls-empty">
-        <Problem>{error}</Problem>
-        <Button onClick={reload}>Try again</Button>
-      </div>
-    ) : (
-      <p className="imgcls-empty imgcls-muted">Reading the data set…</p>
-    );
+    return <Gone onClose={onClose}>{name ? `“${name}”` : 'This data set'} is not registered any more.</Gone>;
+  if (!detail) return <Unread {...{ error, reload }} pending="Reading the data set…" />;
   const change = (next: DatasetTab) => {
     setOpen(next);
     onTab?.(next);

@@ -3,6 +3,7 @@ import type { Device, Holder } from '../data/types';
 import { ago, bytes } from '../ui/format';
 import { MiddleText } from '../ui/middle_text';
 import { useNavigate } from '../ui/navigation';
+import { NameLink } from '../ui/name_link';
 import '../ui/button.css';
 import './device_holders.css';
 import './sidebar_section.css';
@@ -16,7 +17,6 @@ const lasting = (since: number, now: number): string =>
 
 /** "train.ipynb · 30.0 GB · for 2 h · idle for 1 h" */
 function HolderRow({ holder, now }: { holder: Holder; now: number }) {
-  const navigate = useNavigate();
   const facts = [
     holder.memory != null && bytes(holder.memory),
     `for ${lasting(holder.since, now)}`,
@@ -27,14 +27,7 @@ function HolderRow({ holder, now }: { holder: Holder; now: number }) {
   return (
     <li className="imgcls-line" data-pid={holder.pid} title={title}>
       {run_id ? (
-        <button
-          type="button"
-          className="imgcls-run-link imgcls-clip"
-          aria-label={nameOf(holder)}
-          onClick={() => navigate({ view: 'run', id: run_id })}
-        >
-          <MiddleText text={nameOf(holder)} />
-        </button>
+        <NameLink cut name={nameOf(holder)} to={{ view: 'run', id: run_id }} />
       ) : (
         <span className="imgcls-clip">
           <MiddleText text={nameOf(holder)} />

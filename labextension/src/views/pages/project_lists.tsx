@@ -4,6 +4,7 @@ import { quoted } from '../runs/query_text';
 import { FIRST_VIEW } from '../runs/use_run_list';
 import { Button } from '../ui/button';
 import { ago, count, leaf, metric, metricTitle } from '../ui/format';
+import { NameLink } from '../ui/name_link';
 import { useNavigate } from '../ui/navigation';
 import { State } from '../ui/run_state';
 import '../ui/layout.css';
@@ -35,14 +36,11 @@ function Configs({ detail }: { detail: ProjectDetail }) {
               {detail.configs.map(config => (
                 <tr key={config.id} data-config={config.id}>
                   <td className="imgcls-clip">
-                    <button
-                      type="button"
-                      className="imgcls-run-link"
+                    <NameLink
+                      name={config.name}
                       title={config.description || config.name}
-                      onClick={() => navigate({ view: 'config', id: config.id })}
-                    >
-                      {config.name}
-                    </button>
+                      to={{ view: 'config', id: config.id }}
+                    />
                   </td>
                   <td className="imgcls-left imgcls-clip" title={String(config.config.model_flavour ?? '')}>
                     {leaf(String(config.config.model_flavour ?? '–'))}
@@ -85,14 +83,7 @@ function Sweeps({ detail }: { detail: ProjectDetail }) {
               {sweeps.map(run => (
                 <tr key={run.id} data-run={run.id}>
                   <td className="imgcls-clip">
-                    <button
-                      type="button"
-                      className="imgcls-run-link"
-                      title={run.name}
-                      onClick={() => navigate({ view: 'run', id: run.id })}
-                    >
-                      {run.name}
-                    </button>
+                    <NameLink name={run.name} title={run.name} to={{ view: 'run', id: run.id }} />
                   </td>
                   <td className="imgcls-left">
                     <State state={run.state} unreachable={run.unreachable} />

@@ -10,6 +10,7 @@ import { FIRST_VIEW } from '../runs/use_run_list';
 import { Button } from '../ui/button';
 import { ago, count, metric, metricTitle, modelOf } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { NameLink } from '../ui/name_link';
 import { useNavigate } from '../ui/navigation';
 import { State } from '../ui/run_state';
 import { ActivityPlot } from './activity_plot';
@@ -47,7 +48,6 @@ function States({ detail }: { detail: ProjectDetail }) {
 }
 
 function Best({ detail }: { detail: ProjectDetail }) {
-  const navigate = useNavigate();
   const { best, metric: name } = detail;
   return (
     <section className="imgcls-card imgcls-project-best">
@@ -72,14 +72,7 @@ function Best({ detail }: { detail: ProjectDetail }) {
               {best.map(run => (
                 <tr key={run.id} data-run={run.id}>
                   <td className="imgcls-clip">
-                    <button
-                      type="button"
-                      className="imgcls-run-link"
-                      title={run.name}
-                      onClick={() => navigate({ view: 'run', id: run.id })}
-                    >
-                      {run.name}
-                    </button>
+                    <NameLink name={run.name} title={run.name} to={{ view: 'run', id: run.id }} />
                   </td>
                   <td>{metric(name!, run.best?.value)}</td>
                   <td>{run.best?.epoch}</td>
@@ -111,20 +104,18 @@ function Limit({ project }: { project: Project }) {
         : `At most ${count(most)} of its runs ${most === 1 ? 'is' : 'are'} on devices at once.`;
   if (text === null)
     return (
-      <>
-        <p className="imgcls-note">
-          {sentence}{' '}
-          {project.may_change && (
-            <button
-              type="button"
-              className="imgcls-plain"
-              onClick={() => setText(most == null ? '' : String(most))}
-            >
-              Change…
-            </button>
-          )}
-        </p>
-      </>
+      <p className="imgcls-note">
+        {sentence}{' '}
+        {project.may_change && (
+          <button
+            type="button"
+            className="imgcls-plain"
+            onClick={() => setText(most == null ? '' : String(most))}
+          >
+            Change…
+          </button>
+        )}
+      </p>
     );
   const save = async () => {
     const edit = projectEdit(project, { max_running: text.trim() === '' ? null : Number(text) });

@@ -1,7 +1,8 @@
 // The form of an item of a registry: a new one, or one that is there.
 import { useState, type ReactNode } from 'react';
 import { mutate } from '../data/mutate';
-import { useSource, type RegistryName } from '../data/source';
+import type { RegistryName } from '../data/requests';
+import { useSource } from '../data/source';
 import { useAction } from '../data/use_query';
 import { Labelled } from '../forms/fields';
 import { Button } from '../ui/button';

@@ -1,7 +1,8 @@
 // The items of a registry, each with its buttons.
 import { Fragment, useState } from 'react';
 import { mutate } from '../data/mutate';
-import { useSource, type RegistryName } from '../data/source';
+import type { RegistryName } from '../data/requests';
+import { useSource } from '../data/source';
 import type { Model, Project } from '../data/types';
 import type { useAction } from '../data/use_query';
 import { ExportModel } from '../forms/export_model';
@@ -12,6 +13,7 @@ import { belongsTo } from './owner';
 import { ProjectMembers } from './project_members';
 import { ItemForm } from './registry_item_form';
 import { KINDS, type Item, type RegistryKind } from './registry_kinds';
+import { NameLink } from '../ui/name_link';
 import '../ui/layout.css';
 import '../ui/table.css';
 import './registry_table.css';
@@ -104,7 +106,6 @@ type KindRow = RowProps & { kind: RegistryKind<RegistryName>; owners: boolean };
 
 function Row(props: KindRow) {
   const { registry, kind, item, owners } = props;
-  const navigate = useNavigate();
   const [exporting, setExporting] = useState(false);
   const model = registry === 'models' ? (item as unknown as Model) : null;
   const hasWeights = model?.facts.parameters != null && !model.problem;
@@ -116,13 +117,7 @@ function Row(props: KindRow) {
       <tr data-name={item.name} className={notes.length ? 'imgcls-noted' : undefined}>
         <td className="imgcls-left imgcls-said">
           {PAGES[registry] ? (
-            <button
-              type="button"
-              className="imgcls-run-link"
-              onClick={() => navigate({ view: PAGES[registry]!, id: item.id })}
-            >
-              {item.name}
-            </button>
+            <NameLink name={item.name} to={{ view: PAGES[registry]!, id: item.id }} />
           ) : (
             <b>{item.name}</b>
           )}

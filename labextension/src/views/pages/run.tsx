@@ -1,5 +1,5 @@
 // The page of a run: what it is, how it stands, its curves, evaluation, config, checkpoints and log.
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useState } from 'react';
 import { isActive, isUnderWay, type RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useRun } from '../data/use_runs';
@@ -8,10 +8,8 @@ import { Flips } from '../evaluation/flips';
 import { useCorrections } from '../evaluation/use_corrections';
 import { Message } from '../live/live_run';
 import { SweepTab } from '../live/sweep_results';
-import { Button } from '../ui/button';
 import { moment } from '../ui/format';
 import { lazyView } from '../ui/lazy_view';
-import { Problem } from '../ui/messages';
 import { Progress } from '../ui/run_state';
 import { PageWithPanel } from '../ui/side_panel';
 import { Tabs } from '../ui/tabs';
@@ -31,6 +29,7 @@ import { LogTab } from './run_log';
 import { NotesTab } from './run_notes';
 import { TaskTab } from './run_task';
 import { ScanWarnings } from './scan_warnings';
+import { Gone, Unread, useTitle, type PageProps } from '../ui/page_frame';
 import '../ui/layout.css';
 import './run.css';
 
@@ -170,41 +169,19 @@ function RunTabs({ run }: { run: RunDetail }) {
   );
 }
 
-interface Props {
-  id: string;
-  onTitle?: (title: string) => void;
-  /** Closes the page, where the host can. */
-  onClose?: () => void;
-}
-
 /** The whole page of a run. */
-export function RunPage({ id, onTitle, onClose }: Props) {
+export function RunPage({ id, onTitle, onClose }: PageProps & { id: string }) {
   const { run, error, gone, connection, reload } = useRun(id);
   const [deleted, setDeleted] = useState(false);
   const name = run?.name;
-  useEffect(() => {
-    if (name) onTitle?.(name);
-  }, [name, onTitle]);
-  if (gone || deleted) {
+  useTitle(name, onTitle);
+  if (gone || deleted)
     return (
-      <div className="imgcls-empty">
-        <p className="imgcls-muted">
-          {name ? `The run “${name}” was deleted.` : 'This run is not there any more: it was deleted.'}
-        </p>
-        {onClose && <Button onClick={onClose}>Close this tab</Button>}
-      </div>
+      <Gone onClose={onClose}>
+        {name ? `The run “${name}” was deleted.` : 'This run is not there any more: it was deleted.'}
+      </Gone>
     );
-  }
-  if (!run) {
-    return error ? (
-      <div className="imgcls-empty">
-        <Problem>{error}</Problem>
-        <Button onClick={reload}>Try again</Button>
-      </div>
-    ) : (
-      <p className="imgcls-empty imgcls-muted">Reading the run…</p>
-    );
-  }
+  if (!run) return <Unread {...{ error, reload }} pending="Reading the run…" />;
   const { state, attempt, step } = run;
   return (
     <article

@@ -3,9 +3,8 @@ import type { Board } from '../data/types';
 import { useTensorBoardAction, useTensorBoards } from '../data/use_tensorboards';
 import { ago, bytes } from '../ui/format';
 import { Problem } from '../ui/messages';
-import { MiddleText } from '../ui/middle_text';
-import { useNavigate } from '../ui/navigation';
 import { Section } from './sidebar_section';
+import { NameLink } from '../ui/name_link';
 import '../ui/button.css';
 import './sidebar_section.css';
 import './sidebar_tensorboards.css';
@@ -41,21 +40,12 @@ function Buttons({ board: { id, state }, action: { busy, press } }: Omit<RowProp
 }
 
 function Row({ board, now, action }: RowProps) {
-  const navigate = useNavigate();
   const { id, title, state, memory, started_at, message } = board;
   const facts = [state, memory != null && bytes(memory), started_at != null && ago(started_at, now)];
   return (
     <div className="imgcls-row" data-board={id} data-board-state={state}>
       <span className="imgcls-line">
-        <button
-          type="button"
-          className="imgcls-run-link imgcls-clip"
-          aria-label={title}
-          title={`Open TensorBoard of ${title}`}
-          onClick={() => navigate({ view: 'tensorboard', id })}
-        >
-          <MiddleText text={title} />
-        </button>
+        <NameLink cut name={title} title={`Open TensorBoard of ${title}`} to={{ view: 'tensorboard', id }} />
         <span className="imgcls-muted imgcls-num">{facts.filter(Boolean).join(' · ')}</span>
       </span>
       {message && <span className="imgcls-note">{message}</span>}

@@ -106,7 +106,7 @@ function TagMenu({ runs: { runs, reason }, known, actions }: MenuProps & { known
     <Popover up label="Tag…" title="Tag the chosen runs" reason={reason}>
       {close => (
         <form
-          className="imgcls-chosen-form"
+          className="imgcls-popover-form"
           onSubmit={event => {
             event.preventDefault();
             add(close);
@@ -158,13 +158,13 @@ function MoveMenu({ runs: { runs, reason }, actions }: MenuProps) {
   return (
     <Popover up label="Move…" title="Move the chosen runs to a project" reason={reason}>
       {close => (
-        <div className="imgcls-chosen-form">
+        <div className="imgcls-popover-form">
           <b>Move to the project</b>
           {(projects ?? []).map(project => (
             <button
               key={project.id}
               type="button"
-              className="imgcls-chosen-item"
+              className="imgcls-popover-item"
               disabled={!project.may_change || runs.every(run => run.project_id === project.id)}
               onClick={() => {
                 close();

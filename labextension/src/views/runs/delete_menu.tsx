@@ -60,7 +60,7 @@ function Question({
   }, [source, ids]);
   const going = new Set(plan?.deleted);
   return (
-    <div className="imgcls-chosen-form imgcls-chosen-question">
+    <div className="imgcls-popover-form imgcls-chosen-question">
       {plan ? (
         <p>{deleteQuestion(plan)}</p>
       ) : (

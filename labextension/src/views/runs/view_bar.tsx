@@ -173,7 +173,7 @@ function ViewMenu({
   const item = (text: string, act: () => void, close: () => void) => (
     <button
       type="button"
-      className="imgcls-views-item"
+      className="imgcls-popover-item"
       onClick={() => {
         close();
         act();
@@ -230,7 +230,7 @@ function SaveForm({ view, onSaved }: Omit<SaveProps, 'label'>) {
   const { busy, error, act } = useAction();
   return (
     <form
-      className="imgcls-views-form"
+      className="imgcls-popover-form"
       onSubmit={event => {
         event.preventDefault();
         if (name.trim())

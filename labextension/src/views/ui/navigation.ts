@@ -1,22 +1,27 @@
 // Where a view can lead. The host says what going there means: a tab in Lab, a page elsewhere.
 import { createContext, useContext } from 'react';
 import type { ListView } from '../data/run_rows';
-import type { RegistryName } from '../data/source';
+import type { RegistryName } from '../data/requests';
+
+/** What the form of a new run starts with. */
+export interface RunStart {
+  /** Id of the run whose config it is. */
+  from?: string;
+  /** Id of the data set, and one of its revisions. */
+  dataset?: number;
+  revision?: number;
+  /** A saved config, by its id. */
+  config?: number;
+  /** A version of that config; by default its newest. */
+  version?: number;
+  /** The folder of images, by its path in the host's file browser. */
+  folder?: string;
+  /** The project that the run goes into, by its id. */
+  project?: number;
+}
 
 export type Place =
-  /** The form of a new run: from a run's settings or a version of a saved config, on a data set and one of its revisions, in a
-   * project. */
-  | {
-      view: 'new-run';
-      from?: string;
-      dataset?: number;
-      revision?: number;
-      config?: number;
-      version?: number;
-      /** On this folder, by its path in the host's file browser. */
-      folder?: string;
-      project?: number;
-    }
+  | ({ view: 'new-run' } & RunStart)
   | { view: 'config'; id: number }
   | { view: 'project'; id: number }
   /** A data set, with one of its tabs in front. */

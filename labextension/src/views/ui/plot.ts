@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { decimate, smooth, within, type Points } from './decimate';
 import { duration, ticks } from './format';
-import type { Axis } from '../data/source';
+import type { Axis } from '../data/requests';
 import { coloursAt, onTheme, type Colours } from './theme';
 import { moved, type Window, type Zoom } from './zoom';
 

@@ -1,0 +1,389 @@
+// What a source can be asked for and told to do: each query and command with its arguments and its answer.
+import type {
+  ActionReply,
+  ActionRequest,
+  AlertIds,
+  Alert,
+  AuditEvent,
+  AuditRequest,
+  Audit,
+  BoardRequest,
+  Board,
+  CachedModel,
+  CheckpointModel,
+  CheckReply,
+  Claim,
+  Comparison,
+  ClassCurves,
+  ConfigEdit,
+  ConfigVersion,
+  Config,
+  DatasetDetail,
+  DeleteRequest,
+  Deletion,
+  DatasetEdit,
+  Dataset,
+  DevicesReply,
+  EditedRun,
+  EditedRuns,
+  EpochReport,
+  EvaluatedPage,
+  EvaluatedQuery,
+  Evaluation,
+  ExportRequest,
+  Flips,
+  FolderPage,
+  FreedSpace,
+  FreeRequest,
+  ImageDetail,
+  ImagePage,
+  Inference,
+  LoadReply,
+  LogChunk,
+  LogMatches,
+  Map as FeatureMap,
+  ModelEdit,
+  Model,
+  NotebookRequest,
+  Notebook,
+  Problem,
+  ProblemPage,
+  ProjectDeletion,
+  ProjectDetail,
+  ProjectEdit,
+  Project,
+  RevisionDiff,
+  RevisionEdit,
+  Revision,
+  RunColumns,
+  RunGroups,
+  RunDetail,
+  RunEdit,
+  RunFiles,
+  RunManifest,
+  RunEdits,
+  RunPage,
+  RunState,
+  Run,
+  SchemaReply,
+  SeriesReply,
+  ServerInfo,
+  StartPhase,
+  Storage,
+  SubmitRequest,
+  SweepCheck,
+  SweepRequest,
+  SavedView,
+  SavedViewEdit,
+  Sweep,
+  TriedImage,
+} from './types';
+
+export type TrainConfig = Record<string, unknown>;
+export type Axis = 'step' | 'epoch' | 'time';
+
+export interface RunsQuery {
+  project?: number;
+  states?: RunState[];
+  /** A query: `lr>1e-3 state=succeeded best>90%`, or words to look for. */
+  where?: string;
+  owner?: string;
+  /** What the list can be sorted by: created_at, ended_at, name, best ... */
+  sort?: string;
+  order?: 'asc' | 'desc';
+  limit?: number;
+  offset?: number;
+  /** What each run has besides in its `values`: fields of its config, metrics. */
+  columns?: string[];
+  /** 1: each run has the small curve of the metric that it watches. */
+  curves?: 0 | 1;
+}
+
+interface SeriesQuery {
+  run_ids: string[];
+  tags?: string[];
+  axis?: Axis;
+  low?: number;
+  high?: number;
+  max_points?: number;
+}
+
+/** Which images of a data set, and in which order. */
+export interface DatasetImagesQuery {
+  id: number;
+  split?: string;
+  label?: string;
+  q?: string;
+  sort?: string;
+  order?: 'asc' | 'desc';
+  offset?: number;
+  limit?: number;
+  revision?: number;
+}
+
+interface ProblemsQuery {
+  id: number;
+  kind?: Problem['kind'];
+  leak?: boolean;
+  offset?: number;
+  limit?: number;
+}
+
+/** A picture of a data set or of a run, by the SHA-256 of the image's file. */
+export type PictureOf =
+  { kind: 'dataset'; id: number; image: string } | { kind: 'run'; id: string; image: string };
+
+/** A picture that a source is asked for: a thumbnail of at most `size` pixels, Grad-CAM, or what the model sees. */
+export type PictureRequest =
+  | (PictureOf & { size: number })
+  | { kind: 'cam'; id: string; image: string; class?: number; size?: number }
+  | { kind: 'input'; id: string; image: string; augmented?: boolean; seed?: number }
+  /** An image of a data set, the `number`th of some, as a training would see it in nine epochs. */
+  | { kind: 'versions'; id: number; image: string; config: TrainConfig; number: number; seed: number }
+  /** Grad-CAM of an image that was dropped to try a model. */
+  | { kind: 'tried'; image: string; class?: number; size?: number };
+
+/** An evaluation of a run: of an epoch on val/, the best at first, or of the best model on test/. */
+export interface EvaluationQuery {
+  id: string;
+  split?: 'val' | 'test';
+  epoch?: number;
+}
+
+/** Which images of an evaluation of a run, or of its training set, and in which order. */
+export type RunImagesQuery = { id: string } & {
+  [K in keyof EvaluatedQuery]?: NonNullable<EvaluatedQuery[K]>;
+};
+
+/** The four registries: what a list shows of an item, and what one may set. */
+export interface Registries {
+  projects: { item: Project; edit: ProjectEdit };
+  configs: { item: Config; edit: ConfigEdit };
+  datasets: { item: Dataset; edit: DatasetEdit };
+  models: { item: Model; edit: ModelEdit };
+}
+export type RegistryName = keyof Registries;
+
+export type Params = {
+  info: Record<string, never>;
+  schema: Record<string, never>;
+  check: { config: TrainConfig };
+  /** What a sweep would try, as it is typed. */
+  sweepCheck: SweepRequest;
+  runs: RunsQuery;
+  /** The list folded; `group`: kinds of groups, with commas. */
+  runGroups: RunsQuery & { group: string };
+  /** Which columns a list of runs can have, and the tags that runs have. */
+  runColumns: Record<string, never>;
+  /** The lists of runs that the user has saved. */
+  views: Record<string, never>;
+  run: { id: string };
+  claim: { id: string };
+  series: SeriesQuery;
+  /** In what runs differ; those that are gone are named in the answer. */
+  comparison: { run_ids: string[] };
+  log: { id: string; offset?: number; limit?: number; node?: number };
+  /** Lines of a run's whole log that hold a text; of a further node's where one is given. */
+  logSearch: { id: string; q: string; node?: number };
+  /** What the starts of a run's attempts took. */
+  startPhases: { id: string };
+  runFiles: { id: string };
+  /** All that a run recorded before its first step; its details have the short part of it. */
+  manifest: { id: string };
+  report: { id: string; epoch?: number; split?: 'val' | 'test' };
+  evaluation: EvaluationQuery;
+  evaluated: RunImagesQuery;
+  curves: EvaluationQuery & { label: string };
+  image: { id: string; image: string; split?: string; epoch?: number };
+  /** `against`: another run; without it the parent. */
+  flips: { id: string; against?: string; split?: string };
+  devices: Record<string, never>;
+  /** Load and memory of machines and devices over the last hour. */
+  load: Record<string, never>;
+  /** What the home takes on its disks. */
+  storage: Record<string, never>;
+  alerts: { limit?: number };
+  events: { run?: string; user?: string; since?: number; limit?: number };
+  tensorboards: Record<string, never>;
+  notebook: { path: string };
+  sweep: { id: string };
+  /** All versions of a saved config, the newest first. */
+  configVersions: { id: number };
+  project: { id: number };
+  /** What the deletion of a project with all that is in it would be. */
+  projectDeletion: { id: number };
+  dataset: { id: number; revision?: number };
+  datasetImages: DatasetImagesQuery;
+  audit: { id: number };
+  problems: ProblemsQuery;
+  map: { id: number };
+  revisions: { id: number };
+  revision: { id: number; number: number; against?: number };
+  /** What the newest revision changes against what a run trained with. */
+  correctionsSince: { id: string };
+  /** What the process that applies models to single images does. */
+  inference: Record<string, never>;
+  /** `id`: what a `FolderEntry` has; without it the allowed roots, `of` data sets or of models, too. */
+  folders: { id?: string; of?: 'models' };
+  /** A folder by its path in the host's file browser. */
+  folderAt: { path: string };
+  /** The models for images in the hub's cache on the server's machine. */
+  cachedModels: Record<string, never>;
+} & { [S in RegistryName]: Record<string, never> };
+
+export type Result = {
+  info: ServerInfo;
+  schema: SchemaReply;
+  check: CheckReply;
+  sweepCheck: SweepCheck;
+  runs: RunPage;
+  runGroups: RunGroups;
+  runColumns: RunColumns;
+  views: SavedView[];
+  run: RunDetail;
+  claim: Claim;
+  series: SeriesReply;
+  comparison: Comparison;
+  log: LogChunk;
+  logSearch: LogMatches;
+  startPhases: StartPhase[];
+  runFiles: RunFiles;
+  manifest: RunManifest;
+  report: EpochReport;
+  evaluation: Evaluation;
+  evaluated: EvaluatedPage;
+  curves: ClassCurves;
+  image: ImageDetail;
+  flips: Flips;
+  devices: DevicesReply;
+  load: LoadReply;
+  storage: Storage;
+  alerts: Alert[];
+  events: AuditEvent[];
+  tensorboards: Board[];
+  notebook: Notebook;
+  sweep: Sweep;
+  configVersions: ConfigVersion[];
+  project: ProjectDetail;
+  projectDeletion: ProjectDeletion;
+  dataset: DatasetDetail;
+  datasetImages: ImagePage;
+  audit: Audit;
+  problems: ProblemPage;
+  map: FeatureMap;
+  revisions: Revision[];
+  revision: RevisionDiff;
+  correctionsSince: RevisionDiff;
+  inference: Inference;
+  folders: FolderPage;
+  folderAt: FolderPage;
+  cachedModels: CachedModel[];
+} & { [S in RegistryName]: Registries[S]['item'][] };
+
+export type Args = {
+  submit: SubmitRequest;
+  runNotebook: NotebookRequest;
+  sweep: SweepRequest;
+  /** Try how fast a config trains. */
+  trial: { config: TrainConfig };
+  stop: { id: string };
+  kill: { id: string };
+  resume: { id: string; config?: TrainConfig };
+  claim: { id: string; digest: string };
+  /** Train again from the run's best checkpoint, on a revision of its data set. */
+  retrain: { id: string; revision: number };
+  /** What the run's best model says of a file that the page has. */
+  predict: { id: string; name: string; file: Blob };
+  'runs.edit': { id: string; edit: RunEdit };
+  /** At most MAX_CHANGED runs; the answer says what stays as it is, and how the rest is undone. */
+  'runs.editMany': RunEdits;
+  'runs.delete': { id: string };
+  /** Delete a checkpoint of a run that has ended, by its name. */
+  'checkpoints.delete': { id: string; name: string };
+  /** `dry_run`: only say what would be. */
+  'runs.deleteMany': DeleteRequest;
+  'runs.act': ActionRequest;
+  'views.add': { edit: SavedViewEdit };
+  'views.edit': { id: number; edit: SavedViewEdit };
+  'views.delete': { id: number };
+  demo: Record<string, never>;
+  'executor.start': Record<string, never>;
+  /** End the executor of the server's machine; its runs go on. */
+  'executor.stop': Record<string, never>;
+  'storage.free': FreeRequest;
+  'alerts.dismiss': AlertIds;
+  'alerts.restore': AlertIds;
+  'tensorboards.open': Partial<BoardRequest>;
+  'tensorboards.choose': { id: string; run_ids: string[] };
+  'tensorboards.stop': { id: string };
+  'tensorboards.restart': { id: string };
+  'tensorboards.delete': { id: string };
+  /** Register a checkpoint of a run. */
+  'models.register': CheckpointModel;
+  /** Write a model for other programs, by a run that is queued. */
+  export: ExportRequest;
+  'datasets.rescan': { id: number };
+  'audits.start': { id: number; request: AuditRequest };
+  'audits.cancel': { id: number };
+  'revisions.add': { id: number; edit: RevisionEdit };
+  /** A new revision that takes back what revision `number` changed. */
+  'revisions.undo': { id: number; number: number };
+  /** Make an older version of a config the newest. */
+  'configs.restore': { id: number; number: number };
+  'projects.join': { id: number; user: string };
+  'projects.leave': { id: number; user: string };
+  /** Delete a project with its runs and configs. */
+  'projects.deleteAll': { id: number };
+} & { [S in RegistryName as `${S}.add`]: { edit: Registries[S]['edit'] } } & {
+  [S in RegistryName as `${S}.edit`]: { id: number; edit: Registries[S]['edit'] };
+} & { [S in RegistryName as `${S}.delete`]: { id: number } };
+
+export type Reply = {
+  submit: Run;
+  runNotebook: Run;
+  sweep: Run;
+  trial: Run;
+  stop: Run;
+  kill: Run;
+  resume: Run;
+  claim: Run;
+  retrain: Run;
+  predict: TriedImage;
+  'runs.edit': EditedRun;
+  'runs.editMany': EditedRuns;
+  'checkpoints.delete': FreedSpace;
+  'runs.delete': Deletion;
+  'runs.deleteMany': Deletion;
+  'runs.act': ActionReply;
+  'views.add': SavedView;
+  'views.edit': SavedView;
+  'views.delete': void;
+  demo: unknown;
+  'executor.start': DevicesReply;
+  'executor.stop': DevicesReply;
+  'storage.free': FreedSpace;
+  /** Those that were not so before: what an undo takes back. */
+  'alerts.dismiss': AlertIds;
+  'alerts.restore': AlertIds;
+  'tensorboards.open': Board;
+  'tensorboards.choose': Board;
+  'tensorboards.stop': Board;
+  'tensorboards.restart': Board;
+  'tensorboards.delete': void;
+  'models.register': Model;
+  export: Run;
+  'datasets.rescan': Dataset;
+  'audits.start': Audit;
+  'audits.cancel': Audit;
+  'revisions.add': Revision;
+  'revisions.undo': Revision;
+  'configs.restore': Config;
+  'projects.join': Project;
+  'projects.leave': Project;
+  'projects.deleteAll': ProjectDeletion;
+} & { [S in RegistryName as `${S}.add`]: Registries[S]['item'] } & {
+  [S in RegistryName as `${S}.edit`]: Registries[S]['item'];
+} & { [S in RegistryName as `${S}.delete`]: void };
+
+export type Query = keyof Params;
+export type Command = keyof Args;
