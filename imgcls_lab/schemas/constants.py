@@ -8,7 +8,7 @@ from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
 from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
 from imgcls_lab.run_query import COLUMNS, CURVE, GROUPS
 from imgcls_lab.schemas.images import ThumbnailSize
-from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_TAG, MAX_TAGS
+from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_TAG, MAX_TAGS, NEWEST_ALERTS
 from imgcls_lab.schemas.revisions import MAX_CHANGES
 
 
@@ -29,6 +29,7 @@ CONSTANTS = {
     "MAX_CHANGED": MAX_CHANGED,
     "MAX_TAG": MAX_TAG,
     "MAX_TAGS": MAX_TAGS,
+    "NEWEST_ALERTS": NEWEST_ALERTS,
     "CURVE": CURVE,
     "QUERY_COLUMNS": COLUMNS,  # what each holds
     "STATE_GROUPS": list(GROUPS),

@@ -37,6 +37,7 @@ MAX_IDS = 10_000  # of the runs of a list
 MAX_CHANGED = 1000  # runs that one request changes
 MAX_JSON_VALUES = 50_000  # of a whole request
 MAX_ALERTS = 1000  # that one request puts away
+NEWEST_ALERTS = 50  # that a page gets at first, and after a broken connection
 MAX_ALERT = 300  # characters of the id of an alert, which holds a host's name
 SHOWN_DEVICES = 500  # that the devices page lists; the others are counted
 LOAD_POINTS = 240  # of the load of a device: an hour

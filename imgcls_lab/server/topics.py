@@ -27,6 +27,7 @@ from imgcls_lab.schemas import (
     RunsTopic,
     Topic,
 )
+from imgcls_lab.schemas.limits import NEWEST_ALERTS
 from imgcls_lab.server.kernel_lookup import without_notebooks
 from imgcls_lab.store import Store
 from imgcls_lab.store.executors import Place
@@ -171,13 +172,16 @@ class DevicesSubscription(Subscription):
 
 
 class AlertsSubscription(Subscription):
-    """Alerts from the subscription on."""
+    """Alerts from the subscription on; at first the newest ones, so that none is missed in between."""
 
     def __init__(self) -> None:
         self._since: int | None = None
 
     def next_batch(self, poll: Poll) -> AlertsBatch | None:
+        begins = self._since is None
         batch, self._since = poll.store.alerts.since(self._since)
+        if begins:
+            batch.alerts = [*reversed(poll.store.alerts.list(NEWEST_ALERTS))]
         return batch if batch.alerts or batch.dismissed or batch.restored else None
 
 

@@ -15,7 +15,7 @@ from imgcls_lab.events import DesiredState, Stopped
 from imgcls_lab.schemas import ProjectEdit, SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.server.topics import LOG_BEHIND
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, alerts
 
 SOON = 10.0  # seconds; how soon it really is, `python -m benchmarks live` measures
 WITHIN = 10.0  # seconds, on a busy machine
@@ -174,6 +174,23 @@ async def test_devices_are_told_at_once_and_then_only_when_they_change(connect: 
     link.subscribe(1, "devices")
     assert (await link.next(1))["devices"]["devices"] == []
     await link.silence(1.3)
+
+
+async def test_alerts_from_before_a_subscription_come_at_first_and_each_new_one_once(
+    connect: Callable[[], Any], store: Store
+) -> None:
+    def tell(name: str) -> None:
+        with store.database.write() as session:
+            alerts.add(session, name, "stalled", f"“{name}” stands still.", host="here")
+
+    tell("first")
+    tell("second")
+    link = await connect()
+    link.subscribe(1, "alerts")
+    assert [alert["id"] for alert in (await link.next(1))["alerts"]] == ["first", "second"]
+    tell("third")
+    assert [alert["id"] for alert in (await link.next(1))["alerts"]] == ["third"]
+    await link.silence()
 
 
 async def test_nothing_comes_after_unsubscribing(

@@ -1,6 +1,7 @@
 // Alerts as notifications: each once, and none of what happened before the page was opened.
 import type { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { NEWEST_ALERTS } from '../views/data/schemas';
 import type { Source } from '../views/data/source';
 import type { Alert } from '../views/data/types';
 import type { Preferences } from '../views/ui/preferences';
@@ -17,7 +18,6 @@ const TYPES = {
 // ms on the screen; after that it is in Lab's list of notifications, and what went wrong in the panel's, too
 const SHORT = 8000;
 const LONG = 20_000;
-const MISSED = 50; // alerts at most that are shown after a broken connection
 
 /** Whether an alert is shown at a level. A sweep tells its own end, once; of its trials only who wants all is told. */
 function isWanted({ kind, sweep_id, dismissed }: Alert, level: Preferences['notifications']): boolean {
@@ -46,13 +46,13 @@ export function notify(
   };
   /** The first query learns what is old; each later one finds what was missed while the connection was broken. */
   const query = async () => {
-    const alerts = await source.query('alerts', { limit: MISSED }, signal);
+    const alerts = await source.query('alerts', { limit: NEWEST_ALERTS }, signal);
     for (const alert of [...alerts].reverse()) report(alert, begun);
     begun = true;
   };
   source.subscribe(
     { kind: 'alerts' },
-    batch => batch.alerts.forEach(alert => report(alert, true)),
+    batch => batch.alerts.forEach(alert => report(alert, begun)), // the first batch has those from before, too
     connection => {
       if (connection === 'live' || connection === 'gap') query().catch(() => undefined); // asked again when the connection is back
     },

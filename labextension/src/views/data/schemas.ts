@@ -2211,6 +2211,7 @@ export const MAX_CHANGES = 5000 as const;
 export const MAX_CHANGED = 1000 as const;
 export const MAX_TAG = 40 as const;
 export const MAX_TAGS = 20 as const;
+export const NEWEST_ALERTS = 50 as const;
 export const CURVE = 'curve' as const;
 export const QUERY_COLUMNS = {
   id: 'text',
