@@ -81,6 +81,7 @@ def chooses_groups_in_part(desk: Desk, table: Locator) -> None:
     found(table, RUNS)
     seeds = table.locator("[data-group=seeds]").first
     seeds.get_by_role("button", name="Unfold").click()
+    expect(table.locator("[aria-level='2']").first).to_be_visible()  # before that, the next row is the next group
     table.press("ArrowDown")
     table.press("Space")
     box = seeds.get_by_role("checkbox")

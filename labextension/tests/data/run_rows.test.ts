@@ -70,6 +70,24 @@ it('asks again for what is in view when runs changed, and shows the old rows unt
   expect(asked.map(({ offset }) => offset)).toEqual([500, 0]);
 });
 
+it('finds a row again after rows came above it, and what took its position when it is gone', async () => {
+  const { rows } = served(5);
+  await NOW();
+  const third = rows.place(3);
+  fold(rows, 1, true);
+  expect(rows.find(third)).toBe(3); // the runs of the group are not there yet
+  await NOW();
+  expect(rows.find(third)).toBe(6);
+  const child = rows.place(4);
+  fold(rows, 0, true);
+  await NOW();
+  expect(rows.find(child)).toBe(7);
+  expect(rows.find(third)).toBe(9);
+  fold(rows, 4, false);
+  expect(rows.find(third)).toBe(6);
+  expect(rows.find(child)).toBe(4);
+});
+
 it('unfolds groups below their rows, several of them, and folds them again', async () => {
   const { rows } = served(5);
   await NOW();

@@ -119,6 +119,14 @@ export interface RunRow extends ListedRow {
   unfolded: boolean;
 }
 
+/** A row as somebody means it: by what it shows, and by its position as long as that is not known. */
+export interface RowPlace {
+  index: number;
+  key: string | null;
+}
+
+const keyOf = ({ of, group, run }: RunRow): string => `${of ?? ''}/${group?.key ?? run?.id}`;
+
 export interface RowsSnapshot {
   /** Another object: something changed. */
   query: RowsQuery;
@@ -196,6 +204,20 @@ export class RunRows {
     return row && { ...row, of: null, unfolded: row.group !== null && this.#groups.has(row.group.key) };
   };
 
+  /** A position, to be found again by `find` after rows have come, gone or moved. */
+  readonly place = (index: number): RowPlace => {
+    const row = this.at(index);
+    return { index, key: row ? keyOf(row) : null };
+  };
+
+  /** Where a row stands by now; one that is not known any more: what has taken its position. */
+  readonly find = ({ index, key }: RowPlace): number => {
+    const there = this.at(index);
+    if (key === null || (there && keyOf(there) === key)) return index;
+    for (const [at, row] of this.#known()) if (keyOf(row) === key) return at;
+    return index;
+  };
+
   /** The query of the runs of a group. */
   readonly queryOf = (group: RunGroup): RowsQuery => {
     const { where = '', sort, order, columns, curves } = this.#query;
@@ -256,6 +278,19 @@ export class RunRows {
       before += list.total;
     }
     return { place: index - before, group: null, inner: 0 };
+  }
+
+  /** All rows whose windows are there, with their positions. */
+  *#known(): Iterable<[number, RunRow]> {
+    const placed = this.#placed();
+    for (const [place, row] of this.#top.known()) {
+      const before = placed.reduce((sum, [, group]) => sum + (group.place < place ? group.list.total : 0), 0);
+      const unfolded = row.group && this.#groups.get(row.group.key);
+      yield [place + before, { ...row, of: null, unfolded: Boolean(unfolded) }];
+      if (!unfolded) continue;
+      for (const [inner, child] of unfolded.list.known())
+        yield [place + before + 1 + inner, { ...child, of: row.group!.key, unfolded: false }];
+    }
   }
 
   #placed(): [string, { list: Windows; place: number }][] {

@@ -11,7 +11,7 @@ import {
   type KeyboardEvent,
   type MouseEvent,
 } from 'react';
-import type { RunRows } from '../data/run_rows';
+import type { RowPlace, RunRows } from '../data/run_rows';
 import type { Run } from '../data/types';
 import { useNavigate } from '../ui/navigation';
 import type { Column } from './columns';
@@ -92,13 +92,19 @@ export function RunGrid(props: Props) {
   const total = count ?? 0;
   const id = useId();
   const { box, first, end, measure, reveal } = useView(total);
-  const [active, setActive] = useState(0);
-  const at = Math.min(active, Math.max(0, total - 1));
+  // the keys stay on the row that they stand on, wherever it moves
+  const [active, setActive] = useState<RowPlace>({ index: 0, key: null });
+  const at = Math.min(rows.find(active), Math.max(0, total - 1));
+  useEffect(() => {
+    const now = rows.place(at);
+    if (active.key !== null && now.key !== null && (now.key !== active.key || now.index !== active.index))
+      setActive(now);
+  }, [rows, reply, at, active]);
   const { where, sort, order } = query;
   const runs = reply?.runs ?? 0;
   useLayoutEffect(() => {
     box.current!.scrollTop = 0;
-    setActive(0);
+    setActive({ index: 0, key: null });
     measure();
   }, [where, sort, order, box, measure]); // another list begins at its top
   useEffect(() => {
@@ -107,7 +113,7 @@ export function RunGrid(props: Props) {
 
   const open = useCallback((run: Run) => navigate({ view: 'run', id: run.id }), [navigate]);
   const go = (to: number, extend: boolean) => {
-    setActive(to);
+    setActive(rows.place(to));
     reveal(to);
     if (extend) selection.extend?.(to);
   };
@@ -146,7 +152,7 @@ export function RunGrid(props: Props) {
     const cell = target.closest<HTMLElement>('[data-index]');
     if (!cell || target.closest('input:not([type=checkbox]), textarea')) return;
     const index = Number(cell.dataset.index);
-    setActive(index);
+    setActive(rows.place(index));
     if (event.shiftKey && selection.extend) selection.extend(index);
     else if (target.closest('.imgcls-check') || event.ctrlKey || event.metaKey) selection.toggle(index);
     if (!target.closest('button')) box.current!.focus({ preventScroll: true });
@@ -176,6 +182,7 @@ export function RunGrid(props: Props) {
       tabIndex={0}
       ref={box}
       onScroll={measure}
+      onFocus={() => setActive(rows.place(at))}
       onKeyDown={keyDown}
       onClick={click}
       onMouseDown={event => event.shiftKey && event.preventDefault()}

@@ -1,7 +1,7 @@
 // Which runs of a table are chosen: one by a click on its box or Space, a stretch with Shift, all that match.
 import { useCallback, useMemo, useRef, useState } from 'react';
 import { messageOf, useSource } from '../data/source';
-import type { RowsQuery, RunRow, RunRows } from '../data/run_rows';
+import type { RowPlace, RowsQuery, RunRow, RunRows } from '../data/run_rows';
 import type { Run } from '../data/types';
 
 const PAGE = 1000; // of the server
@@ -58,7 +58,7 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
   const groups = useMemo(() => chosenOfGroups(chosen.values()), [chosen]);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const anchor = useRef(0);
+  const anchor = useRef<RowPlace>({ index: 0, key: null });
   const latest = useRef(query);
   latest.current = query;
 
@@ -111,7 +111,7 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
   const actions = useMemo(
     () => ({
       toggle: (index: number) => {
-        anchor.current = index;
+        anchor.current = rows.place(index);
         const row = rows.at(index);
         if (!row?.group) {
           if (row?.run) flip([row.run]);
@@ -123,7 +123,8 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
         );
       },
       extend: (index: number) => {
-        const [first, last] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
+        const from = rows.find(anchor.current);
+        const [first, last] = [Math.min(from, index), Math.max(from, index)];
         rows.range(first, last + 1).then(
           runs => setChosen(new Map(runs.map(run => [run.id, run]))),
           problem => setError(messageOf(problem)),
