@@ -214,7 +214,7 @@ class Daemon:
 
     def _start(self, store: ExecutorStore, claim: Claim) -> Owner | None:
         """Start a claimed run; who has it. None: it could not be started, or has ended already."""
-        run, chosen = claim.run, [device for device in self.inventory.devices if device.name in claim.devices]
+        run, chosen = claim.run, self.inventory.named(claim.devices)
         try:
             store.check_submitted(run)
             owner = self.backend.start(run, claim.attempt, chosen)

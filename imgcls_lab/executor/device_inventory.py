@@ -6,6 +6,7 @@ makes two runs on one device impossible, is a row of the claiming transaction.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ class DeviceInventory:
         self._tracker: GpuProcessTracker | None = None
         self._saved: dict[str, dict[str, Any]] = {}  # rows that were written last, by name
         self.devices: list[Device] = []
+        self._by_name: dict[str, Device] = {}
 
     def update(self, store: ExecutorStore) -> None:
         """Read the devices and write them down. Raises StoreError."""
@@ -37,7 +39,13 @@ class DeviceInventory:
             processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
             known = replace(device, gpu_processes=self._tracker.update(device.name, processes, utilisation))
             self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
+        self._by_name = {device.name: device for device in self.devices}
         self._save(store)
+
+    def named(self, names: Collection[str]) -> list[Device]:
+        """These devices, as far as they are still there, in the order of all."""
+        found = [self._by_name[name] for name in names if name in self._by_name]
+        return sorted(found, key=lambda device: device.position)
 
     def _save(self, store: ExecutorStore) -> None:
         """Write what is not as it was written last: a cluster has thousands of devices, and few of them change."""

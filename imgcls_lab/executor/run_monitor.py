@@ -74,16 +74,17 @@ class RunMonitor:
         self._alerted_size = -2  # size of the events when the alert of a stalled run was added
         self._clock = clock
         self._checked: tuple[Run, Attempt, int] | None = None  # rows and folder's date at the last check
+        self._folder = ""  # of its run, once known: a daemon of thousands asks for it three times a second
         self.checked_at = self.ingested_at = 0.0
 
     def urgency(self, run: Run, attempt: Attempt) -> int:
         """How soon it needs a check. 2: it has ended, or is to; 1: its rows or its folder have changed; 0: any time."""
-        folder = self._settings.run_dir(run.id)
+        folder = self._folder = self._folder or str(self._settings.run_dir(run.id))
         if self._checked is not None:
             known_run, known_attempt, date = self._checked
             if known_run is run and known_attempt is attempt and date == _date(folder):
                 return 0
-        ends = run.desired_state != DesiredState.RUN.value or (folder / exit_name(attempt.number)).exists()
+        ends = run.desired_state != DesiredState.RUN.value or os.path.exists(f"{folder}/{exit_name(attempt.number)}")
         return 2 if ends else 1
 
     def check(self, run: Run, attempt: Attempt) -> None:
@@ -227,7 +228,7 @@ def _trainer_pid(written: dict[str, Any]) -> int | None:
     return None
 
 
-def _date(folder: Path) -> int:
+def _date(folder: Path | str) -> int:
     """When a name in a folder came or went last; 0 for one that is not there."""
     try:
         return os.stat(folder).st_mtime_ns

@@ -101,7 +101,8 @@ def prepare_folder(settings: Settings, run: Run, launch: Mapping[str, Any]) -> s
     folder, text = settings.run_dir(run.id), json.dumps(launch, indent=1)
     run_paths.make_folder(folder)
     # the folder of a resumed run holds its config before the resume
-    run_layout.write_atomic(folder / run_layout.CONFIG, json.dumps(run.config, indent=1))
-    run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
+    run_layout.write_atomic(folder / run_layout.CONFIG, json.dumps(run.config, indent=1), settle=False)
+    run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value, settle=False)
+    # the last one makes the names of all three durable
     run_layout.write_atomic(folder / run_layout.launch_name(launch["attempt"]), text)
     return text
