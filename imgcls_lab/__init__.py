@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from imgcls_lab._version import __version__
+from imgcls_lab.errors import unknown
 
 # public name -> module that holds it
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "launch_notebook": "imgcls_lab.api",
     "train": "imgcls_lab.api",
     "project": "imgcls_lab.api",
+    "projects": "imgcls_lab.api",
     "export_project": "imgcls_lab.api",
     "import_project": "imgcls_lab.api",
     "run": "imgcls_lab.api",
@@ -34,6 +36,7 @@ _HOMES = {
     "form": "imgcls_lab.api",
     "storage": "imgcls_lab.api",
     "sweep": "imgcls_lab.api",
+    "sweeps": "imgcls_lab.api",
     "tensorboard": "imgcls_lab.api",
     "demo": "imgcls_lab.demo",
 }
@@ -41,7 +44,7 @@ _HOMES = {
 __all__ = [
     "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "compare", "configs", "dataset",
     "demo", "export_project", "find_batch_size", "find_lr", "form", "import_project", "launch",
-    "launch_notebook", "project", "run", "runs", "storage", "sweep", "tensorboard", "train",
+    "launch_notebook", "project", "projects", "run", "runs", "storage", "sweep", "sweeps", "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -62,10 +65,12 @@ if TYPE_CHECKING:
         launch,
         launch_notebook,
         project,
+        projects,
         run,
         runs,
         storage,
         sweep,
+        sweeps,
         tensorboard,
         train,
     )
@@ -79,7 +84,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'imgcls_lab' has no attribute '{name}'")
+    if name.startswith("_"):  # what Python and its tools look for
+        raise AttributeError(f"module 'imgcls_lab' has no attribute '{name}'")
+    raise AttributeError(unknown("name in imgcls_lab", name, __all__), name=name)
 
 
 def __dir__() -> list[str]:

@@ -280,5 +280,27 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def term_of(key: str, value: object) -> str:
+    """A term from a keyword of Python: `lr=1e-3`, `lr=">1e-3"`, `optimizer=["adamw", "sgd"]`, `image_size=None`.
+
+    Raises InputError for a value that no query can hold.
+    """
+    if value is None or isinstance(value, bool):
+        return f"{key}={str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"{key}={value!r}"
+    if isinstance(value, list | tuple | set | frozenset) and value:
+        several = [str(part) for part in value]
+        if not all(isinstance(part, str) for part in value) or any(re.search(r'[\s,"]', part) for part in several):
+            raise InputError(f"{key}: only words without spaces and commas can stand beside each other, not {value!r}.")
+        return f"{key}={','.join(several)}"
+    if not isinstance(value, str):
+        raise InputError(f"{key} is compared with a text or a number, not with {value!r}.")
+    match = re.fullmatch(r"\s*(!=|>=|<=|=|>|<|:)?\s*(.*?)\s*", value, re.DOTALL)
+    op, text = (match[1], match[2]) if match else (None, value)
+    plain = text and not re.search(r'[\s"]', text)
+    return f"{key}{op or '='}{text if plain else quoted(text)}"
+
+
 def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text

@@ -7,6 +7,7 @@ them for a text of all.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -96,7 +97,15 @@ def _sentence(detail: ErrorDetails, field: str) -> str:
         least = values["min_length"]
         return "Must not be empty." if least == 1 else f"Must have at least {least} characters."
     template = _SENTENCES.get(detail["type"])
+    if detail["type"] == "literal_error":
+        return f"{_SENTENCES['literal_error'].format(**values)}{_meant(str(detail['input']), values['expected'])}"
     return template.format(**values) if template else detail["msg"].rstrip(".") + "."
+
+
+def _meant(name: str, expected: str) -> str:
+    """The choice that is nearest to what was given; expected: the choices as pydantic lists them."""
+    close = difflib.get_close_matches(name[:LONGEST_VALUE].lower(), re.findall("'([^']*)'", expected), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def _shown(value: Any) -> str:

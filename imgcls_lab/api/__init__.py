@@ -10,11 +10,11 @@ from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.home_storage import storage
 from imgcls_lab.api.notebooks import launch_notebook
-from imgcls_lab.api.projects import export_project, import_project, project
+from imgcls_lab.api.project_list import Projects, export_project, import_project, project, projects
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import Runs, launch, run, runs
 from imgcls_lab.api.saved_configs import SavedConfig, configs
-from imgcls_lab.api.sweeps import Sweep, sweep
+from imgcls_lab.api.sweep_handle import Sweep, Sweeps, sweep, sweeps
 from imgcls_lab.api.tensorboards import tensorboard
 from imgcls_lab.api.training import train
 
@@ -22,10 +22,12 @@ __all__ = [
     "Audit",
     "Comparison",
     "Dataset",
+    "Projects",
     "Run",
     "Runs",
     "SavedConfig",
     "Sweep",
+    "Sweeps",
     "audit",
     "audit_events",
     "compare",
@@ -39,10 +41,12 @@ __all__ = [
     "launch",
     "launch_notebook",
     "project",
+    "projects",
     "run",
     "runs",
     "storage",
     "sweep",
+    "sweeps",
     "tensorboard",
     "train",
 ]  # fmt: skip

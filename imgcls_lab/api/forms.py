@@ -6,14 +6,14 @@ Gives `widgets/form.py` the names that the store knows and the functions that ch
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
 from imgcls_lab.api.resolving import resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import launch
-from imgcls_lab.config import TrainConfig
+from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
 from imgcls_lab.errors import InputError, Problem
 from imgcls_lab.planning.preview import preview
 from imgcls_lab.store.claims import config_to_reuse
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from imgcls_lab.widgets.form import RunForm
 
 
-def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
-    """A form that starts with `config`, else with the last run's, else with a saved config or data set."""
+@takes_fields()
+def form(config: TrainConfig | Mapping[str, Any] | None = None, **fields: Unpack[ConfigFields]) -> RunForm:
+    """A form that starts with `config`, else with the last run's, else with a saved config or data set.
+
+    fields: settings that it starts with instead. Its `config` can be read, set and observed.
+
+    >>> form = lab.form(config, lr=1e-3)
+    >>> form.config.lr
+    0.001
+    """
     from imgcls_lab.widgets.form import RunForm
 
     settings, store = context.settings(), context.store()
-    start = dict(config.model_dump() if isinstance(config, TrainConfig) else config or _start(store))
+    start = dict(config.model_dump() if isinstance(config, TrainConfig) else config or _start(store)) | {**fields}
 
     def check(given: TrainConfig) -> tuple[Sequence[Problem], Sequence[str]]:
         try:

@@ -20,6 +20,8 @@ from imgcls_lab.errors import InputError, unknown
 from imgcls_lab.image_files import Walk
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from imgcls_lab.engine.inference.export import Exported, Format
     from imgcls_lab.schemas import EpochReport, ImagePrediction
 
@@ -55,6 +57,13 @@ class Options:
     def __post_init__(self) -> None:
         if self.tta not in get_args(TTA):
             raise InputError(unknown("way of test-time views", str(self.tta), get_args(TTA)))
+
+
+def load(model: Model, device: str = "auto") -> nn.Module:
+    """A model as transformers has it, in evaluation mode. Raises ModelError, InputError for an unknown device."""
+    from imgcls_lab.engine.inference import predict as engine
+
+    return engine.load(model.folder, device).model.eval()
 
 
 def evaluate(

@@ -24,6 +24,21 @@ if TYPE_CHECKING:
     from imgcls_lab.store import Store
 
 
+def config_of(config: TrainConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> TrainConfig:
+    """The config that a call gives: a config, its fields as keywords, or a config with some fields changed.
+
+    Raises ConfigError.
+    """
+    if isinstance(config, TrainConfig):
+        return config.with_changes(**fields) if fields else config
+    if config is None or isinstance(config, Mapping):
+        return TrainConfig.parse({**(config or {}), **fields})
+    raise ConfigError(
+        f"A config is a TrainConfig or a mapping of its fields, not {config!r}. Fields are given by their names, such "
+        "as root=..., model_flavour=..., lr=1e-3."
+    )
+
+
 def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: Store | None = None) -> TrainConfig:
     """The config with absolute paths; looks names up in the store, if there is one.
 

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.api import context, inference
@@ -24,7 +24,7 @@ from imgcls_lab.api.resolving import print_notes
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_source import StoreRunSource
 from imgcls_lab.api.validation import project_id, request
-from imgcls_lab.config import TrainConfig
+from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
 from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
 from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
@@ -46,6 +46,7 @@ from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
     from imgcls_lab.api.display import LiveCell
     from imgcls_lab.config.evaluation import TTA
@@ -212,6 +213,13 @@ class Run(RunEvaluations):
         trained_by = inference.TrainedBy(self.folder, self.config, best.epoch if best else None)
         return inference.Model(self.best_checkpoint, trained_by)
 
+    def model(self, device: str = "auto") -> nn.Module:
+        """Its best model as transformers has it, in evaluation mode; `.config.id2label` names its classes.
+
+        device: auto (the GPU, if there is one), cpu or cuda. Raises NotFoundError before the first checkpoint.
+        """
+        return inference.load(self.best_model(), device)
+
     def log(self, tail: int = 50, node: int = 0) -> str:
         """The last lines of what it printed. node: 1, 2 ... are the further ones of a run on several nodes."""
         text = self.output(node=node).text
@@ -277,7 +285,8 @@ class Run(RunEvaluations):
         """End it now, without a checkpoint; `resume` goes on from the last one."""
         return self._request(DesiredState.KILL)
 
-    def resume(self, **changes: Any) -> Self:
+    @takes_fields(of_config=True)
+    def resume(self, **changes: Unpack[ConfigFields]) -> Self:
         """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is.
 
         Without a checkpoint (`view.resumable` is false) it starts again from the beginning. changes: settings that
@@ -288,6 +297,7 @@ class Run(RunEvaluations):
         client.ensure(store.settings)
         return self.refresh()
 
+    @takes_fields(of_config=True)
     def retrain(self, revision: int | None = None, *, name: str | None = None, **changes: Any) -> Self:
         """Queue a run that goes on from its best model, on a revision of its data set, by default the newest.
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from imgcls_lab import image_size, run_layout, run_query
 from imgcls_lab.api import context
 from imgcls_lab.api.inference import Model
-from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
+from imgcls_lab.api.resolving import config_of, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import project_id, request
-from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.config import LaunchFields, TrainConfig, takes_fields, takes_keywords
+from imgcls_lab.errors import InputError, NotFoundError, unknown
 from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
 from imgcls_lab.plurals import counted
@@ -39,8 +39,9 @@ _FIELDS = {
 }  # fmt: skip
 
 
+@takes_fields()
 def launch(
-    config: TrainConfig | Mapping[str, Any],
+    config: TrainConfig | Mapping[str, Any] | None = None,
     *,
     name: str | None = None,
     project: str | None = None,
@@ -52,17 +53,25 @@ def launch(
     gpus: int | None = None,
     host: str | None = None,
     idempotency_key: str | None = None,
+    **fields: Unpack[LaunchFields],
 ) -> Run:
     """Queue a run; it trains in the background, whatever becomes of this process.
 
+    `config`, or its `fields` as keywords, or both: a config of which some fields change. `help(lab.TrainConfig)` says
+    what each field means.
     A `project` that does not exist is made. A run with a higher `priority` starts before others. The run waits until
     all runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
     GPU's name, such as H100; `gpus`: how many of one host; `host`: the host that it must run on. The same
     `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError. Raises
     ConfigError and DataError before anything is queued.
+
+    >>> run = lab.launch(root="digits", model_flavour="tiny-resnet", load_pretrained=False, epochs=2, name="first")
+    >>> again = lab.launch(run.config, lr=1e-3, tags=["slow"])
+    >>> again.config.lr
+    0.001
     """
     settings, store = context.settings(), context.store()
-    resolved, found = resolve_and_inspect(config, settings, store)
+    resolved, found = resolve_and_inspect(config_of(config, fields), settings, store)
     print_notes(*found.notes, image_size.advice(resolved, found))
     submitted = request(
         SubmitRequest,
@@ -123,6 +132,7 @@ def find_model(name: str | os.PathLike[str]) -> Model:
         raise NotFoundError(f"There is no run and no model folder “{name}”. {error}") from None
 
 
+@takes_keywords([*run_query.COLUMNS, *sorted(run_query.CONFIG)], "str | float | bool | Sequence[str] | None")
 def runs(
     project: str | None = None,
     state: str | Iterable[str] | None = None,
@@ -135,19 +145,27 @@ def runs(
     descending: bool | None = None,
     columns: Sequence[str] = (),
     view: str | None = None,
+    **filters: object,
 ) -> Runs:
     """The runs of the store, newest first: of everybody, or of one `owner`.
 
     `where` is a query, whose terms must all hold: `lab.runs(where="lr>1e-3 state=succeeded best>=90% created>7d")`.
-    A term compares a column, a field of the config or a metric's tag; a word is looked for in name, id, model, root
+    A term compares a column, a field of the config or a metric's tag, and may be a keyword instead: `lr=">1e-3"`,
+    `optimizer=["adamw", "sgd"]`, `image_size=None`. A word is looked for in name, id, model, root
     and notes, as `text` is as a whole. Raises InputError for a query that cannot be read, with what could be meant.
     Archived runs are left out unless the query says `archived=true` or `archived=any`. `sort` and `columns` are columns
     as a query names them, also fields of the config and metrics; `columns` are in `frame()`. `view`: the name of a
     saved view, whose query holds, too, and whose columns and order hold where none are given.
+
+    >>> [run.name for run in lab.runs(where="lr>=5e-4 state=succeeded")]
+    ['first digits']
+    >>> lab.runs(state="succeeded", epochs="<10").frame()["epochs"].tolist()
+    [2]
     """
     store = context.store()
     saved = store.views.find(view).view if view else ListView()
-    where = f"{saved.where} {where}".strip()
+    terms = (run_query.term_of(name, value) for name, value in filters.items())
+    where = " ".join(filter(None, (saved.where, where, *terms)))
     columns = [*columns] or [name for name in saved.columns if name != run_query.CURVE]
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
@@ -174,9 +192,9 @@ def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
         return None
     names = [state] if isinstance(state, str) else list(state)
     known = {item.value for item in RunState}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(f"There is no state “{unknown[0]}”; the states are {', '.join(sorted(known))}.")
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise InputError(unknown("state", wrong[0], sorted(known)))
     return [RunState(name) for name in names] or None
 
 

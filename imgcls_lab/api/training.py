@@ -18,15 +18,15 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from imgcls_lab import image_size, run_layout, run_paths, signing
 from imgcls_lab.api import context, notebook_run
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
-from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
+from imgcls_lab.api.resolving import config_of, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
-from imgcls_lab.config import TrainConfig
+from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
 from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.training.interrupts import signals
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
@@ -47,22 +47,31 @@ class Screen(Protocol):
     def end(self) -> None: ...
 
 
+@takes_fields()
 def train(
-    config: TrainConfig | Mapping[str, Any],
+    config: TrainConfig | Mapping[str, Any] | None = None,
     *,
     name: str | None = None,
     project: str | None = None,
     out: Path | str | None = None,
     screen: Screen | None = None,
+    **fields: Unpack[ConfigFields],
 ) -> Run:
     """Train here and now, with progress and a live plot; returns the run when it has ended or was stopped.
 
+    `config`, or its `fields` as keywords, or both: a config of which some fields change. `help(lab.TrainConfig)` says
+    what each field means.
     Interrupting (Ctrl-C, or the kernel's stop button) checkpoints first; the run can then be resumed. With `out` the
     same call again resumes exactly. In a notebook run, so does the same call of its next attempt; `name` and `project`
     are then the run's. Raises ConfigError and DataError before anything is written, ConflictError if `out` holds
     something else, StoppedError when a notebook run was stopped, and ImgclsError with a sentence if training fails.
+
+    >>> run = lab.train(config, epochs=1, name="here and now")  # doctest: +ELLIPSIS
+    ...
+    >>> run.state
+    <RunState.SUCCEEDED: 'succeeded'>
     """
-    settings = context.settings()
+    config, settings = config_of(config, fields), context.settings()
     outer = notebook_run.enclosing_run(settings)
     standalone = out is not None or outer is not None
     store = _store_if_needed(config)
@@ -299,11 +308,10 @@ def _ensure_indexed(settings: Settings) -> bool:
         return False
 
 
-def _store_if_needed(config: TrainConfig | Mapping[str, Any]) -> Any:
+def _store_if_needed(config: TrainConfig) -> Any:
     """The store, where a name of the config may have to be looked up; folders need none."""
-    given = config.model_dump() if isinstance(config, TrainConfig) else config
-    paths = (str(given.get("root", "")), str(given.get("model_flavour", "")))
-    if isinstance(given.get("data_revision"), int) or not all(Path(path).expanduser().is_dir() for path in paths):
+    paths = (config.root, config.model_flavour)
+    if isinstance(config.data_revision, int) or not all(Path(path).expanduser().is_dir() for path in paths):
         return _store_or_none()
     return None
 

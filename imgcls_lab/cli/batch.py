@@ -86,7 +86,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Queue a sweep. Its trials are ordinary runs, as many at once as devices allow."""
-    from imgcls_lab.api.sweeps import launch_sweep
+    from imgcls_lab.api.sweep_handle import launch_sweep
     from imgcls_lab.batch.sweep_file import read_file
 
     started = launch_sweep(read_file(file))
@@ -104,7 +104,7 @@ def sweep(
 
 def trials(sweep_id: SweepId, as_json: Json = False) -> None:
     """List the trials of a sweep, the best first."""
-    from imgcls_lab.api.sweeps import Sweep
+    from imgcls_lab.api.sweep_handle import Sweep
 
     view = Sweep(sweep_id).view
     if as_json:
@@ -118,7 +118,7 @@ def fill(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
 ) -> None:
     """Run what is missing of a sweep: trials that failed, were stopped, were deleted or never ran."""
-    from imgcls_lab.api.sweeps import Sweep
+    from imgcls_lab.api.sweep_handle import Sweep
 
     there = Sweep(sweep_id)
     count = there.view.holes

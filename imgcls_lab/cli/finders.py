@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
 ROWS = 14  # of the table
 BAR = 40  # characters
-ENDED = {
-    "limit": "No larger batch was tried: the training images or --largest end there.",
-    "memory": "A larger batch does not fit the memory.",
-    "time": "A larger batch would take too long for one step.",
-}
 
 
 def find_lr(  # noqa: PLR0917
@@ -36,7 +31,7 @@ def find_lr(  # noqa: PLR0917
 
     given = _config(config, settings)
     with _progress("steps", quiet=as_json) as on_step:
-        found = api.find_lr(given, lowest=lowest, highest=highest, steps=steps, on_step=on_step)
+        found = api.find_lr(given, lowest=lowest, highest=highest, steps=steps, on_step=on_step).finding
     if as_json:
         print_json(asdict(found))
         return
@@ -60,11 +55,11 @@ def find_batch_size(
     as_json: Json = False,
 ) -> None:
     """Find the batch sizes that fit, and how fast each is."""
-    from imgcls_lab import api
+    from imgcls_lab.api.finders import ENDED, find_batch_size
 
     given = _config(config, settings)
     with _progress("images a batch", quiet=as_json) as on_step:
-        found = api.find_batch_size(given, largest=largest, on_step=on_step)
+        found = find_batch_size(given, largest=largest, on_step=on_step).finding
     if as_json:
         print_json(asdict(found))
         return

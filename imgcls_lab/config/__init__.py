@@ -7,7 +7,12 @@ does the model load) is checked there.
 
 from __future__ import annotations
 
+from imgcls_lab.config.field_types import ConfigFields, LaunchFields
 from imgcls_lab.config.fields import GROUPS
+from imgcls_lab.config.signatures import document, takes_fields, takes_keywords
 from imgcls_lab.config.train import TrainConfig
 
-__all__ = ["GROUPS", "TrainConfig"]
+__all__ = ["GROUPS", "ConfigFields", "LaunchFields", "TrainConfig", "takes_fields", "takes_keywords"]
+
+takes_fields(of_config=True)(TrainConfig.with_changes)
+document(TrainConfig)

@@ -66,6 +66,7 @@ def _holds(condition: Mapping[str, Any], value: Any) -> bool:
 def say_rules(schema: dict[str, Any]) -> None:
     """Give each field with a rule its sentence, which needs the titles and labels of other fields."""
     properties = schema["properties"]
+    schema["description"] = schema["description"].partition("\n\n")[0]  # the rest of the docstring is Python's
     for item in properties.values():
         if rule := item.get("applies"):
             said = " or ".join(

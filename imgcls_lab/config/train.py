@@ -6,16 +6,18 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, Unpack, get_args
 
 from pydantic import ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
-from imgcls_lab.config.applies import say_rules
+from imgcls_lab.config.applies import say_rules, value_text
 from imgcls_lab.config.checkpointing import CheckpointingFields
 from imgcls_lab.config.data import DataFields
 from imgcls_lab.config.evaluation import EvaluationFields
+from imgcls_lab.config.field_types import ConfigFields
 from imgcls_lab.config.hardware import HardwareFields
 from imgcls_lab.config.model import ModelFields
 from imgcls_lab.config.names import NAMED
@@ -28,6 +30,7 @@ from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import CONFIG
 from imgcls_lab.validation_errors import field_names, joined, problems
 
+PATHS = ("root", "model_flavour", "data_revision", "ckpt_dir", "tb_root", "plugins")  # they take a Path, too
 _REFUSED = "Changes the result, so a resume cannot change it."
 _STAYS = "The run has already written there, so a resume cannot change it."
 
@@ -45,8 +48,12 @@ class TrainConfig(
 ):
     """The parameters of one fine-tuning run.
 
-    Frozen; a changed copy is made by `config.with_changes(lr=1e-4)`. Raises ConfigError, which holds a sentence
-    for each wrong field, when made by `TrainConfig.parse`; pydantic's ValidationError when made by the constructor.
+    Frozen; a changed copy is made by `config.with_changes(lr=1e-4)`. Shown, it says what differs from the defaults.
+    Raises ConfigError, which holds a sentence for each wrong field.
+
+    >>> config = lab.TrainConfig(root="flowers", model_flavour="google/vit-base-patch16-224", epochs=3)
+    >>> config.with_changes(lr=1e-4)
+    TrainConfig(root='flowers', model_flavour='google/vit-base-patch16-224', epochs=3, lr=0.0001)
     """
 
     model_config = ConfigDict(json_schema_extra=say_rules)
@@ -60,6 +67,13 @@ class TrainConfig(
         if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
             raise ValueError(f"Must be a number, not {str(value).lower()}.")
         return value
+
+    @field_validator(*PATHS, mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [cls._path_as_text(part) for part in value]
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
 
     @field_validator("root", "model_flavour", mode="after")
     @classmethod
@@ -165,8 +179,12 @@ class TrainConfig(
             return cls.parse(data)
         return cls.parse(upgraded(values)) if isinstance(values, Mapping) else cls.parse(data)
 
-    def with_changes(self, **changes: Any) -> Self:
-        """A copy with some fields changed, validated anew. Raises ConfigError."""
+    def with_changes(self, **changes: Unpack[ConfigFields]) -> Self:
+        """A copy with some fields changed, validated anew. Raises ConfigError.
+
+        >>> config.with_changes(epochs=7).epochs
+        7
+        """
         return self.parse({**self.model_dump(), **changes})
 
     def resumed_with(self, changes: Mapping[str, Any], folder: str | os.PathLike[str]) -> Self:
@@ -194,6 +212,30 @@ class TrainConfig(
         """Field -> (value before, value now) of what differs from a config as JSON; fields it lacks are left out."""
         now = self.model_dump(mode="json")
         return {name: (before[name], now[name]) for name in now if name in before and before[name] != now[name]}
+
+    def differing(self) -> dict[str, Any]:
+        """The fields that do not have their default, and those that have none."""
+        fields = type(self).model_fields
+        return {
+            name: getattr(self, name)
+            for name, item in fields.items()
+            if item.is_required() or getattr(self, name) != item.default
+        }
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield from self.differing().items()
+
+    def _repr_html_(self) -> str:
+        """What differs from the defaults, as people read it."""
+        properties, rows = type(self).model_json_schema()["properties"], ""
+        for name, value in self.differing().items():
+            item = properties[name]
+            default = value_text(item, item["default"]) if "default" in item else ""
+            cells = (name, item["title"], value_text(item, value), default)
+            rows += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        head = "<tr><th>field</th><th>setting</th><th>value</th><th>default</th></tr>"
+        rest = counted(len(properties) - len(self.differing()), "other setting")
+        return f"<table>{head}{rows}</table><p>{rest} as by default.</p>"
 
     def result_fields(self) -> dict[str, Any]:
         """The fields that affect the result, without where the data lies: the config's part of a run's identity."""

@@ -209,7 +209,7 @@ def test_tpe_with_pruning_beats_random_search_at_the_same_budget_of_epochs(own: 
     for strategy, values in best.items():
         request = read_file(ROOT / "notebooks" / f"digits-{strategy}.yaml")
         for seed in range(3):
-            from imgcls_lab.api.sweeps import launch_sweep
+            from imgcls_lab.api.sweep_handle import launch_sweep
 
             sweep = launch_sweep(request.model_copy(update={"seed": seed})).wait(900)
             values.append(float(sweep.results()[request.metric].min()))

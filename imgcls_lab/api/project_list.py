@@ -1,4 +1,4 @@
-"""The members of a project, and projects as files: `lab.project`, `lab.export_project`, `lab.import_project`.
+"""Projects, their members, and projects as files: `lab.projects`, `lab.project`, `lab.export_project` and so on.
 
 Called by users and by the command line.
 """
@@ -6,15 +6,63 @@ Called by users and by the command line.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args, overload
 
 from imgcls_lab.api import context
+from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.validation import one_of, request
+from imgcls_lab.plurals import counted
 from imgcls_lab.project_archive import Progress
 from imgcls_lab.schemas import MemberRequest, ProjectExport, ProjectImport, ProjectView
 from imgcls_lab.store.project_exports import Kept
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Projects(Shown, Sequence[ProjectView]):
+    """Projects by name. frame: a row each."""
+
+    def __init__(self, views: Sequence[ProjectView]) -> None:
+        self.views = views
+        self.title = counted(len(views), "project")
+
+    @overload
+    def __getitem__(self, index: int) -> ProjectView: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ProjectView]: ...
+    def __getitem__(self, index: int | slice) -> ProjectView | Sequence[ProjectView]:
+        return self.views[index]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Index `name`; columns owner, runs, max_running, members, description, created."""
+        import pandas as pd
+
+        rows = [
+            {
+                "owner": view.owner,
+                "runs": view.runs,
+                "max_running": view.max_running,
+                "members": ", ".join(view.members),
+                "description": view.description,
+                "created": pd.Timestamp(view.created_at, unit="s", tz="UTC").floor("s"),
+            }
+            for view in self.views
+        ]
+        return pd.DataFrame(rows, index=pd.Index([view.name for view in self.views], name="name"))
+
+
+def projects() -> Projects:
+    """All projects, with how many runs each has.
+
+    >>> lab.projects().frame.index.tolist()
+    ['default', 'flowers']
+    """
+    return Projects(context.store().projects.list())
 
 
 def project(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> ProjectView:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
+from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields
+from imgcls_lab.api.validation import project_id
 from imgcls_lab.batch import notebook_source as notebooks
 from imgcls_lab.batch.submit_sweep import submit_sweep
 from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, trial_config
@@ -22,7 +25,7 @@ from imgcls_lab.errors import ConfigError, InputError, NotFoundError, Problem
 from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import Choices, Range, SweepRequest, SweepView
+from imgcls_lab.schemas import Choices, Range, RunView, SweepRequest, SweepView
 from imgcls_lab.settings import Settings
 from imgcls_lab.terminal import inert
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 SWEEP_TYPE = "application/vnd.imgcls.sweep+json"
 VERSION = 1
+DONE = {"succeeded", "pruned"}  # states of a trial that has a result
 Space = Mapping[str, Any]
 
 
@@ -87,6 +91,61 @@ def sweep(
     return launch_sweep(request)
 
 
+def sweeps(project: str | None = None, limit: int = 50, *, where: str = "") -> Sweeps:
+    """The sweeps, newest first, of all projects or of one. where: a query as `lab.runs` takes it.
+
+    >>> [sweep.name for sweep in lab.sweeps()]
+    ['rates']
+    >>> lab.sweeps().frame["trials"].tolist()
+    [2]
+    """
+    store = context.store()
+    page = store.runs.list(
+        project_id=project_id(store, project) if project else None, where=f"kind=sweep {where}".strip(), limit=limit
+    )
+    return Sweeps([Sweep(run.id, store=store) for run in page.items], page.total)
+
+
+class Sweeps(Shown, Sequence["Sweep"]):
+    """Some sweeps; total: of all that match. frame: a row each."""
+
+    def __init__(self, items: Sequence[Sweep], total: int) -> None:
+        self.items, self.total = items, total
+        self.title = f"{len(items)} of {counted(total, 'sweep')}" if total > len(items) else counted(total, "sweep")
+
+    @overload
+    def __getitem__(self, index: int) -> Sweep: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sweep]: ...
+    def __getitem__(self, index: int | slice) -> Sweep | Sequence[Sweep]:
+        return self.items[index]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Index `id`; columns name, project, state, strategy, space, trials, done, metric, best, created."""
+        import pandas as pd
+
+        rows = [_row(item.run.view, item.view) for item in self.items]
+        return pd.DataFrame(rows, index=pd.Index([item.id for item in self.items], name="id"))
+
+
+def _row(run: RunView, view: SweepView) -> dict[str, Any]:
+    import pandas as pd
+
+    return {
+        "name": run.name,
+        "project": run.project,
+        "state": run.state.value,
+        "strategy": view.strategy,
+        "space": ", ".join(view.space),
+        "trials": len(view.trials),
+        "done": sum(trial.state in DONE for trial in view.trials),
+        "metric": view.metric,
+        "best": next((trial.value for trial in view.trials if trial.number == view.best), None),
+        "created": pd.Timestamp(run.created_at, unit="s", tz="UTC").floor("s"),
+    }
+
+
 def _budgets(budget: object) -> dict[str, Any]:
     """A budget as the fields of a request. Raises InputError for what is neither a number nor a mapping."""
     if isinstance(budget, Mapping):
@@ -137,6 +196,10 @@ class Sweep:
     @property
     def id(self) -> str:
         return self.run.id
+
+    @property
+    def name(self) -> str:
+        return self.run.name
 
     @property
     def state(self) -> RunState:
@@ -228,7 +291,7 @@ class Sweep:
             view = self.view
         except NotFoundError:
             return f"<Sweep {self.id}: {inert(self.run.name)} was deleted>"
-        done = sum(trial.state in {"succeeded", "pruned"} for trial in view.trials)
+        done = sum(trial.state in DONE for trial in view.trials)
         holes = f", {view.holes} to fill" if view.holes else ""
         best = next((trial.value for trial in view.trials if trial.number == view.best), None)
         shown = f", best {format_metric(view.metric, best)}" if best is not None else ""
