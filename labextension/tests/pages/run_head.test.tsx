@@ -126,3 +126,46 @@ it('shows what a run from elsewhere would execute, and claims exactly that', asy
   await act(async () => button('This is mine')?.click());
   expect(source.asked).toContainEqual(['claim', { id: 'r1', digest: 'd1' }]);
 });
+
+/** Edit the field of this label, and end with a key. */
+async function type(label: string, text: string, key: string): Promise<void> {
+  const input = host.querySelector<HTMLInputElement>(`input[aria-label="${label}"]`)!;
+  await act(async () => {
+    input.value = text;
+    input.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  });
+}
+
+it('edits tags and name where they stand, and leaves the focus where the edit began', async () => {
+  const source = new FakeSource({
+    datasets: () => [],
+    runs: () => ({ items: [], total: 0, counts: {}, owners: ['ada'] }),
+    'runs.edit': () => undefined,
+  });
+  const draw = (part: Partial<Run>) =>
+    act(async () =>
+      root.render(
+        <SourceProvider value={source}>
+          <Head run={aRun(part) as RunDetail} connection="live" onDeleted={() => undefined} />
+        </SourceProvider>,
+      ),
+    );
+  const tags = () => host.querySelector<HTMLButtonElement>('.imgcls-tags')!;
+  const edits = () => source.asked.filter(([name]) => name === 'runs.edit').map(([, args]) => args);
+  await draw({ tags: [] });
+  expect(tags().getAttribute('aria-label')).toBe('Add a tag');
+  await act(async () => tags().click());
+  await type('Tags of a run', 'good, baseline', 'Enter');
+  expect(edits()).toEqual([{ id: 'r1', edit: { tags: ['good', 'baseline'] } }]);
+  expect(document.activeElement).toBe(tags());
+
+  await draw({ tags: ['good'] });
+  expect([...tags().querySelectorAll('.imgcls-chip')].map(chip => chip.textContent)).toEqual(['good']);
+  const title = () => host.querySelector<HTMLButtonElement>('.imgcls-title')!;
+  await act(async () => title().click());
+  await type('Name of the run', 'another', 'Escape');
+  expect([edits().length, document.activeElement === title()]).toEqual([1, true]);
+
+  await draw({ tags: ['good'], may_change: false });
+  expect([host.querySelector('.imgcls-tags'), host.textContent?.includes('good')]).toEqual([null, true]);
+});

@@ -236,4 +236,7 @@ it('cuts a long name in its middle: its end tells it apart', async () => {
     'convnext-tiny label smoothing 0.',
     '1 seed 3',
   ]);
+  // read aloud as one text, which the style sheet puts there, not as two
+  expect(name.querySelectorAll('.imgcls-middle > span:not([aria-hidden])')).toHaveLength(0);
+  expect(name.querySelector<HTMLElement>('.imgcls-middle')!.dataset.whole).toBe(name.textContent);
 });

@@ -68,7 +68,6 @@ export function HeldBy({ device, shared }: { device: Device; shared: boolean }) 
       <button
         type="button"
         className="imgcls-plain imgcls-held-run"
-        aria-label={run_name ?? run_id}
         title={`Open the run ${run_name ?? run_id}`}
         onClick={() => navigate({ view: 'run', id: run_id })}
       >

@@ -10,6 +10,7 @@ import { Button } from '../ui/button';
 import { bytes, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
+import { EditableTitle } from './editable_title';
 import { belongsTo } from './owner';
 import { DeleteProject } from './project_deletion';
 import { ProjectExport } from './project_export';
@@ -31,36 +32,15 @@ export const projectEdit = (project: Project, part: Partial<ProjectEdit>) => ({
 });
 
 function Name({ project, onSave }: { project: Project; onSave: (name: string) => void }) {
-  const [editing, setEditing] = useState(false);
-  if (editing)
-    return (
-      <input
-        className="imgcls-rename"
-        aria-label="Name of the project"
-        defaultValue={project.name}
-        maxLength={200}
-        autoFocus
-        onBlur={event => {
-          setEditing(false);
-          const name = event.target.value.trim();
-          if (name && name !== project.name) onSave(name);
-        }}
-        onKeyDown={event => {
-          if (event.key === 'Enter') event.currentTarget.blur();
-          if (event.key === 'Escape') setEditing(false);
-        }}
-      />
-    );
   return (
-    <h1 className="imgcls-clip imgcls-head-title">
-      {project.may_change && project.name !== DEFAULT_PROJECT ? (
-        <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
-          {project.name}
-        </button>
-      ) : (
-        project.name
-      )}
-    </h1>
+    <div className="imgcls-head-title">
+      <EditableTitle
+        name={project.name}
+        label="Name of the project"
+        mayChange={project.may_change && project.name !== DEFAULT_PROJECT}
+        onSave={onSave}
+      />
+    </div>
   );
 }
 

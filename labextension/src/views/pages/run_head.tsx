@@ -1,5 +1,6 @@
 // The head of a run's page: its name, what it is, and what can be done with it.
-import { useState, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
+import { mutate } from '../data/mutate';
 import { runsStoreOf } from '../data/runs_store';
 import { count, leaf, modelOf } from '../ui/format';
 import { useAction, useQuery } from '../data/use_query';
@@ -9,7 +10,9 @@ import { ConnectionNotice, Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
 import type { RunDetail } from '../data/types';
 import { ActionForms, Actions, useActions } from './run_actions';
+import { EditableTitle } from './editable_title';
 import { OwnerChip } from './owner';
+import { Tags } from './run_tags';
 import { Waits } from './run_waits';
 import '../ui/inputs.css';
 import './run_head.css';
@@ -22,41 +25,19 @@ const Chip = ({ children, title }: { children: ReactNode; title?: string }) => (
 
 function Title({ run }: { run: RunDetail }) {
   const source = useSource();
-  const [editing, setEditing] = useState(false);
   const { error, act } = useAction();
   const rename = async (name: string) => {
-    setEditing(false);
-    if (!name.trim() || name === run.name) return;
-    if (await act('rename', () => source.command('runs.edit', { id: run.id, edit: { name: name.trim() } })))
+    if (await act('rename', () => mutate(source, 'runs.edit', { id: run.id, edit: { name } })))
       runsStoreOf(source).refresh();
   };
-  if (editing) {
-    return (
-      <input
-        className="imgcls-rename"
-        aria-label="Name of the run"
-        defaultValue={run.name}
-        maxLength={200}
-        autoFocus
-        onBlur={event => void rename(event.target.value)}
-        onKeyDown={event => {
-          if (event.key === 'Enter') event.currentTarget.blur();
-          if (event.key === 'Escape') setEditing(false);
-        }}
-      />
-    );
-  }
   return (
     <div className="imgcls-head-title">
-      <h1 className="imgcls-clip">
-        {run.may_change ? (
-          <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
-            {run.name}
-          </button>
-        ) : (
-          run.name
-        )}
-      </h1>
+      <EditableTitle
+        name={run.name}
+        label="Name of the run"
+        mayChange={run.may_change}
+        onSave={name => void rename(name)}
+      />
       <Problem>{error}</Problem>
     </div>
   );
@@ -153,6 +134,7 @@ export function Head({
           {run.external && !run.view_only && (
             <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
           )}
+          <Tags run={run} />
           <Waits run={run} />
           <ConnectionNotice connection={connection} />
         </div>

@@ -150,19 +150,24 @@ export const allColumns = (reply: RunColumns | undefined): Column[] => [
 
 const FRACTIONS = new Set<string>(FRACTION_METRICS);
 
-/** The columns of these keys, in this order. The best value names its metric where all runs in view have the same. */
+/** The metric of the best values of some runs, where all have the same. */
+export function oneMetricOf(runs: readonly Run[]): string | null {
+  const metrics = new Set(runs.flatMap(run => (run.best ? [run.best.metric] : [])));
+  const [only] = metrics;
+  return metrics.size === 1 ? only! : null;
+}
+
+/** The columns of these keys, in this order. The best value names its metric where all have the same, `only`. */
 export function chosenColumns(
   all: readonly Column[],
   keys: readonly string[],
-  shown: readonly Run[],
+  only: string | null,
 ): Column[] {
   const known = new Map(all.map(column => [column.key, column]));
-  const metrics = new Set(shown.flatMap(run => (run.best ? [run.best.metric] : [])));
-  const [only] = metrics;
   return keys.flatMap(key => {
     const column = known.get(key);
     if (!column) return [];
-    if (key !== 'best' || metrics.size !== 1 || only === undefined) return [column];
+    if (key !== 'best' || only === null) return [column];
     const fraction = FRACTIONS.has(only);
     const value = (run: Run) =>
       fraction ? percent(run.best!.value).replace(/\s*%$/, '') : formatNumber(run.best!.value);

@@ -8,10 +8,9 @@ import { Sparkline } from '../ui/sparkline';
 import type { Column } from './columns';
 import { groupCell, kindOf } from './group_cells';
 import { InlineEdit } from './inline_edit';
+import { ROW } from './rows_in_view';
 import type { Mark } from './run_selection';
 import './run_grid.css';
-
-export const ROW = 20; // CSS pixels, as in the style
 
 interface Props {
   id: string;
@@ -76,7 +75,7 @@ function Name({ run, onOpen }: { run: Run; onOpen: (run: Run) => void }) {
       title={run.name}
       onClick={() => onOpen(run)}
     >
-      <MiddleText text={run.name} />
+      <MiddleText named text={run.name} />
     </button>
   );
 }
@@ -105,7 +104,7 @@ function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: Ru
           onClick={() => (run ? onOpen(run) : fold())}
         >
           <b>
-            <MiddleText text={group.name} />
+            <MiddleText named text={group.name} />
           </b>
         </button>
       </span>
@@ -114,31 +113,33 @@ function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: Ru
   );
 }
 
+const mixed = (box: HTMLInputElement | null): void => void (box && (box.indeterminate = true));
+const whole = (box: HTMLInputElement | null): void => void (box && (box.indeterminate = false));
+
 /** The box that chooses a row. A click anywhere in its cell does. */
 const Choose = ({ name, chosen }: { name: string; chosen: Mark }) => (
   <input
     type="checkbox"
     tabIndex={-1}
     aria-label={`Choose ${name}`}
-    ref={box => {
-      if (box) box.indeterminate = chosen === 'some';
-    }}
+    ref={chosen === 'some' ? mixed : whole}
     checked={chosen === 'all'}
     onChange={() => undefined}
   />
 );
 
-/** A cell of a column, which may be edited where it stands. */
-function Cell({ column, ...props }: Props & { column: Column }) {
+/** A cell of a column, which may be edited where it stands. No component: a table in view has some hundred. */
+function cell(column: Column, props: Props): ReactNode {
   const { run, group, now, editing, onEdit, onSave, onDone } = props;
   const edited = run !== undefined && group === null && column.key in EDITED;
   let content: ReactNode = '';
   if (group) content = groupCell(column, group, now);
   else if (edited && editing === column.key)
-    content = <Edit run={run} column={column.key} onSave={onSave} onDone={onDone} />;
+    content = <Edit key={run.id} run={run} column={column.key} onSave={onSave} onDone={onDone} />;
   else if (run) content = cellOf(column, run, now);
   return (
     <div
+      key={column.key}
       role="gridcell"
       className={column.left ? 'imgcls-runs-cell' : 'imgcls-runs-cell imgcls-right'}
       title={run && !group ? column.whole?.(run) || undefined : undefined}
@@ -162,7 +163,8 @@ const Edit = ({ run, column, onSave, onDone }: EditProps) => (
 function NameCell(props: Props) {
   const { run, group, editing, onOpen, onEdit, onSave, onDone } = props;
   let content: ReactNode = '';
-  if (run && editing === 'name') content = <Edit run={run} column="name" onSave={onSave} onDone={onDone} />;
+  if (run && editing === 'name')
+    content = <Edit key={run.id} run={run} column="name" onSave={onSave} onDone={onDone} />;
   else if (group) content = <GroupName {...props} group={group} />;
   else if (run) content = <Name run={run} onOpen={onOpen} />;
   return (
@@ -206,9 +208,7 @@ export const GridRow = memo(function GridRow(props: Props) {
         {name !== undefined && <Choose name={name} chosen={chosen} />}
       </div>
       <NameCell {...props} />
-      {columns.map(column => (
-        <Cell key={column.key} {...props} column={column} />
-      ))}
+      {columns.map(column => cell(column, props))}
     </div>
   );
 });

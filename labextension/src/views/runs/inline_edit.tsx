@@ -6,24 +6,26 @@ import './inline_edit.css';
 interface Props {
   label: string;
   value: string;
+  /** Characters at most. */
+  longest?: number;
   onSave: (value: string) => void;
-  /** It is over, saved or not. */
-  onDone: () => void;
+  /** It is over, saved or not; by a key: the focus was here until now. */
+  onDone: (byKey: boolean) => void;
 }
 
-export function InlineEdit({ label, value, onSave, onDone }: Props) {
+export function InlineEdit({ label, value, longest, onSave, onDone }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const over = useRef(false);
   useEffect(() => {
     input.current!.focus();
     input.current!.select();
   }, []);
-  const end = (save: boolean) => {
+  const end = (save: boolean, byKey: boolean) => {
     if (over.current) return;
     over.current = true;
     const text = input.current!.value.trim();
     if (save && text !== value.trim()) onSave(text);
-    onDone();
+    onDone(byKey);
   };
   return (
     <span className="imgcls-inline">
@@ -31,10 +33,11 @@ export function InlineEdit({ label, value, onSave, onDone }: Props) {
         ref={input}
         aria-label={label}
         defaultValue={value}
-        onBlur={() => end(true)}
+        maxLength={longest}
+        onBlur={() => end(true, false)}
         onKeyDown={event => {
-          if (event.key === 'Enter') end(true);
-          if (event.key === 'Escape') end(false);
+          if (event.key === 'Enter') end(true, true);
+          if (event.key === 'Escape') end(false, true);
           event.stopPropagation();
         }}
       />

@@ -6,7 +6,6 @@ import {
   useEffect,
   useId,
   useLayoutEffect,
-  useRef,
   useState,
   type KeyboardEvent,
   type MouseEvent,
@@ -16,12 +15,11 @@ import type { Run } from '../data/types';
 import { useNavigate } from '../ui/navigation';
 import type { Column } from './columns';
 import { GridHead, type Sorting } from './grid_head';
-import { GridRow, ROW } from './grid_row';
+import { GridRow } from './grid_row';
 import { markOf, type GridSelection } from './run_selection';
+import { ROW, useNeeded, useRowsInView } from './rows_in_view';
 import './run_grid.css';
 
-const HEAD = 28;
-const AHEAD = 8; // rows that are drawn before they are in view
 const CHECK = 30; // width of the boxes
 const NAME = 184; // least width of the names
 
@@ -55,43 +53,13 @@ export function rowOf(key: string, at: number, total: number, page: number): num
   return to === undefined ? undefined : Math.min(Math.max(to, 0), total - 1);
 }
 
-/** The rows in view of a box, and the box. */
-function useView(total: number) {
-  const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ first: 0, end: 40 });
-  const measure = useCallback(() => {
-    const { scrollTop, clientHeight } = box.current!;
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - AHEAD);
-    const end = Math.ceil((scrollTop + clientHeight) / ROW) + AHEAD;
-    setView(was => (was.first === first && was.end === end ? was : { first, end }));
-  }, []);
-  useLayoutEffect(() => {
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(box.current!);
-    return () => observer.disconnect();
-  }, [measure, total]);
-  const reveal = useCallback(
-    (index: number) => {
-      const { scrollTop, clientHeight } = box.current!;
-      const top = index * ROW;
-      const room = clientHeight - HEAD;
-      if (top < scrollTop) box.current!.scrollTop = top;
-      else if (top + ROW > scrollTop + room) box.current!.scrollTop = top + ROW - room;
-      measure();
-    },
-    [measure],
-  );
-  return { box, first: Math.min(view.first, total), end: Math.min(view.end, total), measure, reveal };
-}
-
 export function RunGrid(props: Props) {
   const { rows, live, columns, selection, editing = null, onEdit = nothing, onSave = nothing } = props;
   const navigate = useNavigate();
   const { query, reply, loading, rows: count } = rows.current();
   const total = count ?? 0;
   const id = useId();
-  const { box, first, end, measure, reveal } = useView(total);
+  const { box, first, end, page, drawn, measure, reveal } = useRowsInView(total);
   // the keys stay on the row that they stand on, wherever it moves
   const [active, setActive] = useState<RowPlace>({ index: 0, key: null });
   const at = Math.min(rows.find(active), Math.max(0, total - 1));
@@ -107,9 +75,7 @@ export function RunGrid(props: Props) {
     setActive({ index: 0, key: null });
     measure();
   }, [where, sort, order, box, measure]); // another list begins at its top
-  useEffect(() => {
-    if (first < end) rows.need(first, end);
-  }, [rows, first, end]);
+  useNeeded(rows.need, first, end);
 
   const open = useCallback((run: Run) => navigate({ view: 'run', id: run.id }), [navigate]);
   const go = (to: number, extend: boolean) => {
@@ -130,8 +96,7 @@ export function RunGrid(props: Props) {
   const keyDown = (event: KeyboardEvent) => {
     if (total === 0 || event.altKey || event.target !== box.current) return;
     const control = event.ctrlKey || event.metaKey;
-    const page = Math.max(1, Math.floor((box.current!.clientHeight - HEAD) / ROW) - 1);
-    const to = rowOf(event.key, at, total, page);
+    const to = rowOf(event.key, at, total, page());
     const row = rows.at(at);
     if (to !== undefined) go(to, event.shiftKey);
     else if (event.key === ' ') selection.toggle(at);
@@ -155,7 +120,7 @@ export function RunGrid(props: Props) {
     setActive(rows.place(index));
     if (event.shiftKey && selection.extend) selection.extend(index);
     else if (target.closest('.imgcls-check') || event.ctrlKey || event.metaKey) selection.toggle(index);
-    if (!target.closest('button')) box.current!.focus({ preventScroll: true });
+    box.current!.focus({ preventScroll: true }); // not on a button: its row becomes another's when the table scrolls
   };
   const finish = useCallback(() => {
     onEdit(null);
@@ -166,8 +131,6 @@ export function RunGrid(props: Props) {
     ' ',
   );
   const least = CHECK + NAME + columns.reduce((sum, { width }) => sum + width, 0);
-  const drawn = Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
-  if (total > 0 && (at < first || at >= end)) drawn.push(at); // the one that the keys stand on
   return (
     <div
       className="imgcls-runs"
@@ -200,12 +163,12 @@ export function RunGrid(props: Props) {
           total={runs}
         />
         <div className="imgcls-runs-rows" role="rowgroup" style={{ height: total * ROW }}>
-          {drawn.map(index => {
+          {drawn(at).map(({ index, key }) => {
             const row = rows.at(index);
             const run = row?.run ? newer(row.run, live) : undefined;
             return (
               <GridRow
-                key={index}
+                key={key}
                 id={`${id}-${index}`}
                 index={index}
                 run={run}

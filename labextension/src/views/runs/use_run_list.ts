@@ -8,7 +8,7 @@ import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { usePreferences } from '../ui/preferences';
 import { useNow } from '../ui/use_now';
-import { FIRST_COLUMNS, allColumns, isOwn, chosenColumns, type Column } from './columns';
+import { FIRST_COLUMNS, allColumns, chosenColumns, isOwn, oneMetricOf, type Column } from './columns';
 import type { Vocabulary } from './query_text';
 import { useVocabulary } from './use_vocabulary';
 
@@ -76,7 +76,8 @@ export function useRunList(view: ListView): RunList {
   useEffect(() => setSeveral(owners.length > 1), [owners]);
   const words = useVocabulary(known, owners, reply !== undefined); // the rows come first
   const all = useMemo(() => allColumns(known), [known]);
-  const columns = useMemo(() => chosenColumns(all, keys, shown), [all, keys, shown]);
+  const only = oneMetricOf(shown);
+  const columns = useMemo(() => chosenColumns(all, keys, only), [all, keys, only]); // the same for each window of rows
   const now = useNow(shown.some(run => run.running_since != null));
   return { rows, snapshot, query, words, all, columns, keys, live, now };
 }

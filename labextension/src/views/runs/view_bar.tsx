@@ -1,11 +1,12 @@
 // The views that the user has saved, in the head of the page of runs. A click opens one; what was changed since is said,
 // and saved or taken back. By keys: the arrows go from view to view, F2 renames, Delete deletes.
-import { useRef, useState, type KeyboardEvent } from 'react';
+import { useRef, useState, type KeyboardEvent, type Ref } from 'react';
 import type { ListView } from '../data/run_rows';
 import type { SavedView } from '../data/types';
 import { useSource } from '../data/source';
 import { useAction, useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
+import { useFocusBack } from '../ui/focus_back';
 import { count, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { MiddleText } from '../ui/middle_text';
@@ -30,6 +31,7 @@ interface Props {
 export function ViewBar({ view, first, onView, actions, all, shown }: Props) {
   const { data: views = [], error } = useQuery('views', {});
   const [renaming, setRenaming] = useState<number | null>(null);
+  const focus = useFocusBack();
   const latest = useRef(view);
   latest.current = view;
   const mark = (saved?: number) => onView({ ...latest.current, saved });
@@ -61,11 +63,15 @@ export function ViewBar({ view, first, onView, actions, all, shown }: Props) {
                 label={`Name of the view ${saved.name}`}
                 value={saved.name}
                 onSave={name => rename(saved, name)}
-                onDone={() => setRenaming(null)}
+                onDone={byKey => {
+                  if (byKey) focus.to(String(saved.id));
+                  setRenaming(null);
+                }}
               />
             ) : (
               <span key={saved.id} className="imgcls-views-one">
                 <Chip
+                  chip={focus.ref(String(saved.id))}
                   name={saved.name}
                   number={saved === open ? shown : undefined}
                   open={saved === open}
@@ -124,6 +130,7 @@ function moveFocus(event: KeyboardEvent<HTMLElement>): void {
 }
 
 interface ChipProps {
+  chip?: Ref<HTMLButtonElement>;
   name: string;
   /** Runs of it, where they are known. */
   number: number | undefined;
@@ -135,7 +142,7 @@ interface ChipProps {
   onDelete?: () => void;
 }
 
-function Chip({ name, number, open, stop, onOpen, onRename, onDelete }: ChipProps) {
+function Chip({ chip, name, number, open, stop, onOpen, onRename, onDelete }: ChipProps) {
   const keyDown = (event: KeyboardEvent) => {
     const does = { F2: onRename, Delete: onDelete }[event.key];
     if (!does) return;
@@ -145,6 +152,7 @@ function Chip({ name, number, open, stop, onOpen, onRename, onDelete }: ChipProp
   };
   return (
     <button
+      ref={chip}
       type="button"
       className="imgcls-view"
       aria-label={number === undefined ? name : `${name}, ${plural(number, 'run')}`}
@@ -155,7 +163,7 @@ function Chip({ name, number, open, stop, onOpen, onRename, onDelete }: ChipProp
       onKeyDown={keyDown}
       onDoubleClick={onRename}
     >
-      <MiddleText text={name} />
+      <MiddleText named text={name} />
       {number !== undefined && <span className="imgcls-muted imgcls-num">{count(number)}</span>}
     </button>
   );

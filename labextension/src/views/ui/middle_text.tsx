@@ -7,12 +7,24 @@ const END = 8; // characters that are always shown
 export const ends = (text: string): [start: string, end: string] =>
   text.length <= END * 2 ? [text, ''] : [text.slice(0, -END), text.slice(-END)];
 
-export function MiddleText({ text }: { text: string }) {
+/** Read aloud as one text. `named`: what it stands in has its name already. */
+export function MiddleText({ text, named = false }: { text: string; named?: boolean }) {
   const [start, end] = ends(text);
+  if (!end)
+    return (
+      <span className="imgcls-middle">
+        <span className="imgcls-middle-start">{start}</span>
+      </span>
+    );
+  const hidden = !named || undefined; // the style sheet says the whole
   return (
-    <span className="imgcls-middle">
-      <span className="imgcls-middle-start">{start}</span>
-      {end && <span className="imgcls-middle-end">{end}</span>}
+    <span className="imgcls-middle" data-whole={named ? undefined : text}>
+      <span className="imgcls-middle-start" aria-hidden={hidden}>
+        {start}
+      </span>
+      <span className="imgcls-middle-end" aria-hidden={hidden}>
+        {end}
+      </span>
     </span>
   );
 }

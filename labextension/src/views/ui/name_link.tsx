@@ -17,7 +17,6 @@ export function NameLink({ name, to, title, cut = false }: Props) {
     <button
       type="button"
       className={cut ? 'imgcls-run-link imgcls-clip' : 'imgcls-run-link'}
-      aria-label={cut ? name : undefined}
       title={title}
       onClick={() => navigate(to)}
     >
