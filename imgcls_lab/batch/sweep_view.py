@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
+from imgcls_lab.config import title_of
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.events import ACTIVE, RunKind, RunState
@@ -104,6 +105,7 @@ def _plan(request: SweepRequest) -> dict[str, Any]:
         "higher_is_better": higher_is_better(request),
         "notebook": request.notebook,
         "space": request.space,
+        "titles": {name: title_of(name) if request.notebook is None else name for name in request.space},
         "planned": trials_budget(request),
         "epochs_budget": request.epochs,
     }

@@ -256,3 +256,9 @@ def _refusal(error: ValidationError, config: type[TrainConfig]) -> ConfigError:
     remedy = "`imgcls-lab configs fields` lists them."
     found = problems(error, config.known_names, whole_lists=True, otherwise=remedy)
     return ConfigError(f"This config cannot be used. {joined(found)}", found)
+
+
+def title_of(name: str) -> str:
+    """What the form calls a field; what is none, such as a parameter of a notebook, is called as it is."""
+    known = TrainConfig.model_fields.get(name)
+    return (known.title if known is not None else None) or name

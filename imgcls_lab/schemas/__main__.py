@@ -37,7 +37,14 @@ from imgcls_lab.schemas.registry import (
 )
 from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
 from imgcls_lab.schemas.run_contents import FreedSpace, LogMatches, RunFiles, RunManifest, StartPhase
-from imgcls_lab.schemas.run_lists import RunColumns, RunGroups, RunIdList, SavedViewEdit, SavedViewView
+from imgcls_lab.schemas.run_lists import (
+    RunColumns,
+    RunGroups,
+    RunIdList,
+    SavedViewCount,
+    SavedViewEdit,
+    SavedViewView,
+)
 from imgcls_lab.schemas.runs import (
     ActionReply,
     ActionRequest,
@@ -78,6 +85,7 @@ class WireTypes(Wire):
     ids: RunIdList
     groups: RunGroups
     saved_view: SavedViewView
+    saved_view_count: SavedViewCount
     saved_view_edit: SavedViewEdit
     edited: EditedRun
     edits: RunEdits

@@ -189,6 +189,7 @@ class SweepView(Wire):
     higher_is_better: bool
     notebook: str | None
     space: dict[str, Choices | Range]
+    titles: dict[str, str]  # of the parameters, as the form calls them; that of a notebook is called as it is
     planned: int | None  # trials; None where the budget is in epochs
     epochs_budget: int | None
     epochs_done: float

@@ -107,6 +107,13 @@ class SavedViewView(Wire):
     updated_at: float
 
 
+class SavedViewCount(Wire):
+    """How many runs a saved view finds. None: its query cannot be read any more."""
+
+    id: int
+    runs: int | None
+
+
 class TagCount(Wire):
     """A tag that people gave, and to how many runs; archived ones are not counted."""
 

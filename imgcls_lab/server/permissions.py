@@ -113,6 +113,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/configs/trial": {"POST": _WRITES},  # a config that names plugins is refused
     "api/users": {"GET": _READS},
     "api/views": _COLLECTION,
+    "api/views/counts": {"GET": _READS},
     "api/views/ID": {"PATCH": _WRITES, "DELETE": _WRITES},
     "api/folders": {"GET": _READS},
     "api/folders/at": {"GET": Needs((READ, CONTENTS))},  # by its path in the file browser

@@ -21,6 +21,14 @@ class ViewsHandler(ApiHandler):
         await self.answer(lambda store: store.views.save(edit), 201)
 
 
+class ViewCountsHandler(ApiHandler):
+    """How many runs each of them finds."""
+
+    @permitted
+    async def get(self) -> None:
+        await self.answer(lambda store: store.views.counts())
+
+
 class ViewHandler(ApiHandler):
     """One."""
 
@@ -38,5 +46,6 @@ class ViewHandler(ApiHandler):
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/views", ViewsHandler, backend=backend),
+        route("api/views/counts", ViewCountsHandler, backend=backend),
         route("api/views/ID", ViewHandler, backend=backend),
     ]

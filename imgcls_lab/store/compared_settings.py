@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgcls_lab.config import TrainConfig
+from imgcls_lab.config import TrainConfig, title_of
 from imgcls_lab.schemas import ComparedField
 from imgcls_lab.schemas.batches import Scalar
 
@@ -52,7 +52,7 @@ def settings_beside(settings_of: Sequence[Mapping[str, Any]]) -> list[ComparedFi
             ComparedField(
                 part="config",
                 name=name,
-                title=(known.title if known is not None else None) or name,
+                title=title_of(name),
                 unit=unit if isinstance(unit, str) else None,
                 values=[scalar(values.get(name)) for values in settings_of],
             )

@@ -102,9 +102,15 @@ def _listed(session: Session, project_id: int) -> dict[str, Any]:
     return {
         "metric": metric,
         "best": best,
-        "sweeps": [*queries.by_id(session, [*session.exec(newest)]).values()],
+        "sweeps": [_with_its_best(session, view) for view in queries.by_id(session, [*session.exec(newest)]).values()],
         "sweep_count": session.exec(select(func.count()).where(*sweeps)).one(),
     }
+
+
+def _with_its_best(session: Session, sweep: RunView) -> RunView:
+    """A sweep with the best of its trials: it trains nothing itself."""
+    _, trials = _best(session, (col(Run.parent_id) == sweep.id,))
+    return sweep.model_copy(update={"best": trials[0].best}) if trials else sweep
 
 
 def _best(session: Session, shown: tuple[Any, ...]) -> tuple[str | None, list[RunView]]:

@@ -198,6 +198,11 @@ def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     )
 
 
+def number_of_runs(session: Session, wanted: RunFilter) -> int:
+    """How many runs a list has, without reading one."""
+    return session.exec(select(func.count()).select_from(Run).where(*conditions(session, wanted))).one()
+
+
 def ids(session: Session, wanted: RunFilter, order: RunOrder) -> list[str]:
     """The ids of the runs of a list, in its order."""
     listed = all_of(session, conditions(session, wanted), order).add_columns(col(Run.id))

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Desk, Lab
 from tests.browser.runs_page import found, look, open_filled_table, rows
+from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
 RUNS = 120
@@ -47,6 +48,7 @@ def keeps_a_view(desk: Desk, table: Locator, shown: int) -> None:
     expect(desk.main.get_by_text("view changed")).to_have_count(0)
     bar.get_by_role("button", name="All").click()
     found(table, RUNS)
+    expect(view.locator(".imgcls-num")).to_have_text(str(shown))  # counted, though it is not what the table shows
     bar.get_by_role("button", name="All").press("ArrowRight")
     view.press("Enter")
     found(table, shown)
@@ -69,11 +71,36 @@ def renames_and_deletes_it(desk: Desk) -> None:
     name.fill("Steep")
     name.press("Enter")
     view = bar.get_by_role("button", name=re.compile("^Steep"))
-    expect(view).to_be_visible()
+    expect(view).to_be_focused()
     view.press("Delete")
     expect(bar).to_have_count(0)
     desk.main.locator(".imgcls-outcome").get_by_role("button", name="Undo").click()
     expect(view).to_have_attribute("aria-pressed", "true")
+
+
+def is_there_after_a_reload(desk: Desk, lab: Lab) -> None:
+    """The tab comes back with the view that it showed, and the view with its filter."""
+    saved = desk.main.get_by_role("toolbar", name="Saved views").locator("[aria-pressed=true]")
+    number = saved.locator(".imgcls-num").inner_text()
+    layouts = lab.folder / "workspaces"
+    until(
+        lambda: any('"saved"' in file.read_text() for file in layouts.glob("*")), why=lambda: "the layout is not saved"
+    )
+    desk.open(reset=False)
+    expect(saved).to_have_accessible_name(f"Steep, {number} runs")
+    expect(desk.main.locator("[data-term]")).to_have_text(["lr > 1e-3✕"])
+    expect(desk.main.get_by_text("view changed")).to_have_count(0)
+
+
+def acts_on_a_group(desk: Desk, table: Locator) -> None:
+    """The menu of repetitions, which have no head: what is chosen in it is done with all of them."""
+    seeds = table.locator("[data-group=seeds]").first
+    number = int(re.search(r"(\d+) seeds", seeds.inner_text())[1])  # type: ignore[index]
+    seeds.locator(".imgcls-runs-first").click(button="right", position={"x": 4, "y": 8})
+    desk.page.locator(".lm-Menu").get_by_text("Archive Runs").click()
+    found(table, RUNS - number)
+    desk.page.get_by_role("button", name="Undo").click()
+    found(table, RUNS)
 
 
 def chooses_groups_in_part(desk: Desk, table: Locator) -> None:
@@ -97,4 +124,6 @@ def test_runs_are_found_by_words_and_a_list_is_kept_under_a_name(desk: Desk, lab
     table = open_filled_table(desk, lab, RUNS)
     keeps_a_view(desk, table, finds_the_best_of_last_week(desk, table))
     renames_and_deletes_it(desk)
+    is_there_after_a_reload(desk, lab)
     chooses_groups_in_part(desk, table)
+    acts_on_a_group(desk, table)

@@ -313,6 +313,7 @@ async def test_views_of_the_list_are_saved(api: Api) -> None:
     path = f"views/{saved.json['id']}"
     assert (await api("PATCH", path, {**body, "name": "slow"})).json["name"] == "slow"
     assert [view["name"] for view in (await api("GET", "views")).json] == ["slow"]
+    assert (await api("GET", "views/counts")).json == [{"id": saved.json["id"], "runs": 0}]
     assert (await api("POST", "views", {**body, "view": {"where": "nothing>1"}})).status == 400
     assert (await api("POST", "views", {**body, "view": {"group": ["owner"]}})).status == 400
     assert (await api("DELETE", path)).status == 204

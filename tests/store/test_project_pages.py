@@ -10,7 +10,7 @@ import pytest
 from store_steps import claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
-from imgcls_lab.events import RunState
+from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import ConfigEdit, ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store
 
@@ -46,6 +46,19 @@ def test_a_page_has_states_the_best_runs_and_the_days(store: Store, submit: Subm
     assert sum(day.runs for day in page.activity[:-1]) == 0
     with pytest.raises(NotFoundError):
         store.project_pages.detail(99)
+
+
+def test_a_sweep_has_the_best_of_its_trials(store: Store, submit: Submit) -> None:
+    sweep = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, name="rates")).id
+    empty = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, name="new")).id
+    trials = [submit(name, parent_id=sweep) for name in ("worse", "better")]
+    for run_id in (sweep, empty):
+        store.runs.set_desired_state(run_id, DesiredState.STOP)  # no executor takes them in place of the trials
+    for run_id, accuracy in zip(trials, (0.5, 0.75), strict=True):
+        trained(store, run_id, accuracy)
+    shown = store.project_pages.detail(store.projects.find("default").id).sweeps
+    best = {run.name: run.best for run in shown}
+    assert (best["new"], best["rates"].metric, best["rates"].value) == (None, "accuracy", 0.75)
 
 
 def test_where_the_loss_decides_the_lowest_is_the_best(store: Store, submit: Submit) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
-from imgcls_lab.schemas import ListView, SavedViewEdit
+from imgcls_lab.events import DesiredState
+from imgcls_lab.schemas import ListView, RunEdit, SavedViewEdit
 from imgcls_lab.schemas.limits import MAX_VIEWS
 from imgcls_lab.store import Store
 
@@ -46,6 +47,18 @@ def test_a_user_saves_so_many_views_and_no_more(sqlite: Store) -> None:
     with pytest.raises(InputError) as refused:
         sqlite.views.save(edit("one more"))
     assert refused.value.reason == "many_views"
+
+
+def test_how_many_runs_a_view_finds_is_what_its_list_shows(store: Store, submit: Callable[..., str]) -> None:
+    for lr in (0.001, 0.01, 0.1):
+        submit(config={"lr": lr})
+    archived = submit(config={"lr": 0.2})
+    store.runs.set_desired_state(archived, DesiredState.STOP)
+    store.runs.edit(archived, RunEdit(archived=True))
+    views = [store.views.save(edit(where or "all", where)) for where in ("", "lr>0.005", "lr>0.005 archived=any")]
+    found = [(view.id, store.runs.list(where=view.view.where).total) for view in views]
+    assert [(count.id, count.runs) for count in store.views.counts()] == found
+    assert [total for _, total in found] == [3, 2, 3]
 
 
 def test_views_are_their_users_alone(team: Callable[[str], Store]) -> None:

@@ -7,7 +7,7 @@ import type { ListView } from '../views/data/run_rows';
 import type { Place } from '../views/ui/navigation';
 import { REGISTRIES } from '../views/data/mutate';
 import { executedPath } from './notebook_drive';
-import { pointedRun } from './pointed_run';
+import { RUNS, pointedRun } from './pointed_run';
 import { tensorBoardIcon, labIcon } from './icons';
 
 export const Commands = {
@@ -32,7 +32,6 @@ export const Commands = {
 } as const;
 
 const SETTINGS = 'settingeditor:open'; // of Lab's editor of settings, which a smaller host has not
-const RUNS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run has a context menu
 const VIEWS: Place['view'][] = [
   'new-run',
   'run',
@@ -342,7 +341,7 @@ const tensorBoardCommands = (
       const [id, sweep_id, tag] = [text(options.id), text(options.sweep_id), text(options.tag)];
       const project_id = number(options.project_id);
       const named = texts(options.run_ids);
-      const front = id || sweep_id || project_id != null ? undefined : (pointed() ?? currentRun());
+      const front = id || sweep_id || project_id != null ? undefined : (pointed()?.run ?? currentRun());
       const run_ids = named.length > 0 ? named : front ? [front] : undefined;
       open({ view: 'tensorboard', id, run_ids, sweep_id, project_id, tag });
     },

@@ -1,5 +1,5 @@
-// What can be done with runs, as commands: in the palette, and in the context menu of a run. They act on the run under
-// the pointer, else on the chosen ones of the table in front, else on the run whose page is in front.
+// What can be done with runs, as commands: in the palette, and in the context menu of a run or of a group of runs. They
+// act on what is under the pointer, else on the chosen runs of the table in front, else on the run whose page is in front.
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Dialog, InputDialog, Notification, showDialog, type ICommandPalette } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -22,9 +22,9 @@ import {
   type RunAction,
 } from '../views/runs/run_actions';
 import type { Place } from '../views/ui/navigation';
-import { pointedRun } from './pointed_run';
+import { GROUPS, RUNS, pointedRun } from './pointed_run';
 
-const SELECTORS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run has a context menu
+const MOST_OF_GROUP = 1000; // runs of one page of the server
 
 export interface RunTargets {
   source: Source;
@@ -185,10 +185,15 @@ export function addRunCommands(
   const chosen = (): readonly Run[] => (front()?.view === 'runs' ? chosenRunsOf(source).current() : []);
   const pointed = pointedRun(app);
   const read = (id: string): Promise<Run> => source.query('run', { id }, new AbortController().signal);
+  const ofGroup = async (where: string): Promise<Run[]> => {
+    const asked = { where, limit: MOST_OF_GROUP };
+    return (await source.query('runs', asked, new AbortController().signal)).items;
+  };
   const runsNow = async (ids: string[]): Promise<Run[]> => {
     if (ids.length > 0) return Promise.all(ids.map(read));
-    const under = pointed();
+    const { run: under, where } = pointed() ?? {};
     if (under && !chosen().some(run => run.id === under)) return [await read(under)];
+    if (!under && where) return ofGroup(where);
     const place = front();
     if (chosen().length > 0) return [...chosen()];
     return place?.view === 'run' ? [await read(place.id)] : [];
@@ -220,6 +225,7 @@ export function addRunCommands(
       } as never,
     });
     palette?.addItem({ command: id, category });
-    for (const selector of SELECTORS) app.contextMenu.addItem({ command: id, selector, rank: index + 1 });
+    for (const selector of [...RUNS, ...GROUPS])
+      app.contextMenu.addItem({ command: id, selector, rank: index + 1 });
   });
 }

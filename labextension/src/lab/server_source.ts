@@ -39,6 +39,8 @@ function queryCall(kind: Query, params: unknown): Call {
       const { states, ...rest } = params as Params['runGroups'];
       return get('runs/groups', { ...rest, state: states });
     }
+    case 'viewCounts':
+      return get('views/counts');
     case 'runColumns':
       return get('runs/columns');
     case 'run':

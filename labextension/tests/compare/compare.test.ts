@@ -7,13 +7,14 @@ import { csvOf, pythonOf } from '../../src/views/compare/exports';
 import { distinct, fieldFact, resultFacts, valueText } from '../../src/views/compare/facts';
 import { EACH, REPLICATES, groupings, groupsOf, meanOf } from '../../src/views/compare/groups';
 import { STYLES, styleAt } from '../../src/views/compare/line_styles';
+import { withModelNames } from '../../src/views/compare/model_names';
 import { brushed, dimensionsOf, leftOut } from '../../src/views/compare/parallel';
 import { sorted } from '../../src/views/compare/run_rows';
 import { scaleOf } from '../../src/views/compare/scatter';
 import { sameText, warnings } from '../../src/views/compare/differences';
 import { firstTags } from '../../src/views/pages/compare';
 import { pointsFor, refined } from '../../src/views/data/use_series';
-import type { ComparedField, Comparison } from '../../src/views/data/types';
+import type { ComparedField, Comparison, Model } from '../../src/views/data/types';
 import { SERIES_COLOURS } from '../../src/views/ui/theme';
 import { aRun, aSeries } from '../fake';
 
@@ -241,4 +242,19 @@ describe('points', () => {
     expect(refined(aSeries('a', [0, 10, 20]), detail, 'step').x).toEqual([0, 10, 20]);
     expect(refined(whole, undefined, 'step').value).toEqual(whole.value);
   });
+});
+
+it('calls a model as it is registered, and by its path only where two would be called the same', () => {
+  const [tiny, other] = ['/home/ada/models/tiny-resnet', '/data/tiny-resnet'];
+  const registered = [{ flavour: tiny, name: 'tiny' } as Model];
+  const of = (values: string[], models = registered) => {
+    const comparison = aComparison([field('model_flavour', values)]);
+    comparison.runs.forEach((run, place) => (run.model_flavour = values[place]!));
+    return withModelNames(comparison, models).differs[0]!.values;
+  };
+  expect(of([tiny, 'timm/resnet50'])).toEqual(['tiny', 'resnet50']);
+  expect(of([tiny, other])).toEqual(['tiny', 'tiny-resnet']);
+  expect(of([tiny, other], [])).toEqual([tiny, other]);
+  const same = { ...aComparison([]), runs: aComparison([], 2).runs, same: [field('model_flavour', [tiny])] };
+  expect(sameText(withModelNames(same, registered))).toContain('model_flavour tiny,');
 });

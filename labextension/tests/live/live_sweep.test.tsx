@@ -37,6 +37,7 @@ const view: Sweep = {
   higher_is_better: true,
   notebook: null,
   space: { lr: { values: [0.1, 0.2] } },
+  titles: { lr: 'Learning rate' },
   planned: 2,
   epochs_budget: null,
   epochs_done: 2,

@@ -1,10 +1,10 @@
 // What sets a few runs apart, a column a run; below it in what they agree, and what they came to.
 import type { Comparison, ComparedField } from '../data/types';
-import { plural } from '../ui/format';
+import { lower, plural } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
 import { State } from '../ui/run_state';
 import { RevisionNote } from './revision_note';
-import { fieldFact, lower, valueText, varies, type Fact } from './facts';
+import { fieldFact, valueText, varies, type Fact } from './facts';
 import { useIsLit, useLights } from './highlight';
 import { Key } from './legend';
 import type { LineStyle } from './line_styles';

@@ -1,7 +1,7 @@
 // What is known of each compared run: in words for tables, in numbers for plots. Pure; no view.
 import { textOf } from '../forms/config_form';
 import type { ComparedField, Comparison, Run } from '../data/types';
-import { bytes, count, duration, formatNumber, metric, metricTitle, ranFor } from '../ui/format';
+import { bytes, count, duration, formatNumber, lower, metric, metricTitle, ranFor } from '../ui/format';
 
 /** One fact of all runs, in their order. */
 export interface Fact {
@@ -38,10 +38,6 @@ export function valueText(field: ComparedField, value: Fact['values'][number]): 
   const text = textOf(typeof value === 'number' ? Number(value.toPrecision(6)) : value);
   return field.unit ? `${text} ${field.unit}` : text;
 }
-
-/** A title inside a sentence or a table: the form's, without its capital. Names such as CUDA and PyTorch keep theirs. */
-export const lower = (title: string): string =>
-  /^[A-Z][a-z]/.test(title) ? title[0]!.toLowerCase() + title.slice(1) : title;
 
 export const fieldFact = (field: ComparedField): Fact => ({
   key: `${field.part}/${field.name}`,

@@ -3,7 +3,8 @@
 import type { Series, Comparison, Run } from '../data/types';
 import type { Axis } from '../data/requests';
 import type { Points } from '../ui/decimate';
-import { fieldFact, lower, valueText } from './facts';
+import { lower } from '../ui/format';
+import { fieldFact, valueText } from './facts';
 import { styleAt, type LineStyle } from './line_styles';
 
 export interface Group {

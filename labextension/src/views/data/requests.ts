@@ -74,6 +74,7 @@ import type {
   SweepCheck,
   SweepRequest,
   SavedView,
+  SavedViewCount,
   SavedViewEdit,
   Sweep,
   TriedImage,
@@ -177,6 +178,8 @@ export type Params = {
   runColumns: Record<string, never>;
   /** The lists of runs that the user has saved. */
   views: Record<string, never>;
+  /** How many runs each of them finds. */
+  viewCounts: Record<string, never>;
   run: { id: string };
   claim: { id: string };
   series: SeriesQuery;
@@ -240,6 +243,7 @@ export type Result = {
   runGroups: RunGroups;
   runColumns: RunColumns;
   views: SavedView[];
+  viewCounts: SavedViewCount[];
   run: RunDetail;
   claim: Claim;
   series: SeriesReply;

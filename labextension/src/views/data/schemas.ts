@@ -32,6 +32,7 @@ export interface WireTypes {
   ids: RunIdList;
   groups: RunGroups;
   saved_view: SavedView;
+  saved_view_count: SavedViewCount;
   saved_view_edit: SavedViewEdit;
   edited: EditedRun;
   edits: RunEdits;
@@ -576,6 +577,13 @@ export interface List {
    * @maxItems 3
    */
   group?: ('sweep' | 'seeds' | 'children')[];
+}
+/**
+ * How many runs a saved view finds. None: its query cannot be read any more.
+ */
+export interface SavedViewCount {
+  id: number;
+  runs: number | null;
 }
 /**
  * A view of the list of runs under a name. position: among those of its user; None: it stays, or comes last.
@@ -1244,6 +1252,9 @@ export interface Sweep {
   notebook: string | null;
   space: {
     [k: string]: Choices | Range;
+  };
+  titles: {
+    [k: string]: string;
   };
   planned: number | null;
   epochs_budget: number | null;

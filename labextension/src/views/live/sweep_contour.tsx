@@ -3,7 +3,7 @@ import { useMemo, useState } from 'react';
 import type { Sweep } from '../data/types';
 import { metricTitle } from '../ui/format';
 import { Svg, TrialPoint, endText } from './sweep_plot';
-import { HEIGHT, LEFT, doneOf, scaleOf, x, y } from './sweep_scale';
+import { HEIGHT, LEFT, doneOf, scaleOf, titleOf, x, y } from './sweep_scale';
 import '../ui/inputs.css';
 import './sweep_contour.css';
 
@@ -42,7 +42,7 @@ function Picture({ sweep, across, up }: { sweep: Sweep; across: string; up: stri
   const picture = useMemo(() => pictureOf(sweep, across, up), [sweep, across, up]);
   if (!picture) return <p className="imgcls-muted">It needs four results.</p>;
   return (
-    <Svg label={`${metricTitle(sweep.metric)} over ${across} and ${up}`}>
+    <Svg label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, across)} and ${titleOf(sweep, up)}`}>
       {picture.tiles.map(({ tx, ty, good }, n) => (
         <rect
           key={n}
@@ -74,16 +74,19 @@ function Picture({ sweep, across, up }: { sweep: Sweep; across: string; up: stri
 }
 
 interface ChoiceProps {
+  sweep: Sweep;
   label: string;
   names: string[];
   value: string;
   onChange: (name: string) => void;
 }
 
-const Choice = ({ label, names, value, onChange }: ChoiceProps) => (
+const Choice = ({ sweep, label, names, value, onChange }: ChoiceProps) => (
   <select aria-label={label} value={value} onChange={e => onChange(e.target.value)}>
     {names.map(name => (
-      <option key={name}>{name}</option>
+      <option key={name} value={name}>
+        {titleOf(sweep, name)}
+      </option>
     ))}
   </select>
 );
@@ -100,8 +103,8 @@ export function Contour({ sweep }: { sweep: Sweep }) {
   return (
     <section className="imgcls-card imgcls-sweep-plot">
       <h3>
-        Contour <Choice label="Across" names={without(up)} value={across} onChange={setFirst} /> ×{' '}
-        <Choice label="Upwards" names={without(across)} value={up} onChange={setSecond} />
+        Contour <Choice sweep={sweep} label="Across" names={without(up)} value={across} onChange={setFirst} />{' '}
+        × <Choice sweep={sweep} label="Upwards" names={without(across)} value={up} onChange={setSecond} />
       </h3>
       <Picture {...{ sweep, across, up }} />
     </section>

@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react';
 import type { Sweep, Trial } from '../data/types';
 import { metric, metricTitle, parameterText } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
+import { titleOf } from './sweep_scale';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import '../ui/toolbar.css';
@@ -32,7 +33,9 @@ function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number
       : last && (trial.state === 'running' || trial.state === 'pruned')
         ? metric(sweep.metric, last.value)
         : trial.state;
-  const names = Object.entries(trial.params).map(([name, value]) => `${name} ${parameterText(value)}`);
+  const names = Object.entries(trial.params).map(
+    ([name, value]) => `${titleOf(sweep, name)} ${parameterText(value)}`,
+  );
   const title = [names.join(', '), trial.state, trial.message].filter(Boolean).join(' · ');
   const classes = ['imgcls-cell', `imgcls-cell-${trial.state}`, trial.hole && 'imgcls-hole'];
   if (trial.number === sweep.best) classes.push('imgcls-cell-best');
@@ -76,12 +79,12 @@ export function Matrix({ sweep }: { sweep: Sweep }) {
           <tr>
             {down.map(name => (
               <th key={name} scope="col">
-                {name}
+                {titleOf(sweep, name)}
               </th>
             ))}
             {columns.map(column => (
               <th key={column} scope="col">
-                {across} {parameterText(JSON.parse(column))}
+                {titleOf(sweep, across)} {parameterText(JSON.parse(column))}
               </th>
             ))}
           </tr>
@@ -129,7 +132,7 @@ function Trials({ sweep, shades }: { sweep: Sweep; shades: Map<number, number> }
             <th scope="col">trial</th>
             {names.map(name => (
               <th key={name} scope="col">
-                {name}
+                {titleOf(sweep, name)}
               </th>
             ))}
             <th scope="col">{metricTitle(sweep.metric)}</th>

@@ -1,8 +1,8 @@
 // Parallel coordinates of a sweep: how parameters and metric hang together over all trials.
 import type { Sweep } from '../data/types';
-import { metric } from '../ui/format';
+import { metric, metricTitle } from '../ui/format';
 import { Card, Svg } from './sweep_plot';
-import { BOTTOM, HEIGHT, TOP, WIDTH, doneOf, scaleOf, y, type Done } from './sweep_scale';
+import { BOTTOM, HEIGHT, TOP, WIDTH, doneOf, scaleOf, titleOf, y, type Done } from './sweep_scale';
 import './sweep_parallel.css';
 
 /** Each trial as a line through its parameters to its value; the better, the stronger. */
@@ -32,15 +32,15 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
             <title>{`trial ${trial.number}: ${metric(sweep.metric, trial.value)}`}</title>
           </polyline>
         ))}
-        {[...names, sweep.metric].map((name, i) => (
-          <g key={name} className="imgcls-axes">
+        {[...names.map(name => titleOf(sweep, name)), metricTitle(sweep.metric)].map((title, i) => (
+          <g key={i} className="imgcls-axes">
             <path d={`M${column(i)},${TOP + 4} V${HEIGHT - BOTTOM}`} />
             <text
               x={column(i)}
               y={HEIGHT - 8}
               textAnchor={i === 0 ? 'start' : i === names.length ? 'end' : 'middle'}
             >
-              {name.length > 14 ? `${name.slice(0, 13)}…` : name}
+              {title.length > 14 ? `${title.slice(0, 13)}…` : title}
             </text>
           </g>
         ))}

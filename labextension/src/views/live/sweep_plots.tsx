@@ -2,7 +2,7 @@
 import type { Sweep } from '../data/types';
 import { metricTitle, percent } from '../ui/format';
 import { Axes, Card, Svg, TrialPoint } from './sweep_plot';
-import { doneOf, scaleOf, x, y } from './sweep_scale';
+import { doneOf, headOf, scaleOf, titleOf, x, y } from './sweep_scale';
 import './sweep_plots.css';
 
 /** Each trial in the order it was asked for, and the best so far as a line. */
@@ -45,7 +45,7 @@ export function Importance({ sweep }: { sweep: Sweep }) {
         <tbody>
           {parts.map(([name, fraction]) => (
             <tr key={name}>
-              <th scope="row">{name}</th>
+              <th scope="row">{titleOf(sweep, name)}</th>
               <td>
                 <i style={{ width: `${fraction * 100}%` }} />
               </td>
@@ -68,8 +68,8 @@ export function Slices({ sweep }: { sweep: Sweep }) {
       {Object.keys(sweep.space).map(name => {
         const scale = scaleOf(done.map(trial => trial.params[name] ?? null));
         return (
-          <Card key={name} title={name} note={`${metricTitle(sweep.metric)} over it`}>
-            <Svg label={`${metricTitle(sweep.metric)} over ${name}`}>
+          <Card key={name} title={headOf(sweep, name)} note={`${metricTitle(sweep.metric)} over it`}>
+            <Svg label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, name)}`}>
               <Axes sweep={sweep} ends={scale.ends} values={values.ends as [number, number]} />
               {done.map(trial => (
                 <TrialPoint

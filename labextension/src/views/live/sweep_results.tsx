@@ -13,6 +13,7 @@ import { Contour } from './sweep_contour';
 import { Matrix } from './sweep_matrix';
 import { Parallel } from './sweep_parallel';
 import { History, Importance, Slices } from './sweep_plots';
+import { titleOf } from './sweep_scale';
 import { Timeline } from './sweep_timeline';
 import '../ui/layout.css';
 import './sweep_results.css';
@@ -62,7 +63,7 @@ function Summary({ sweep }: { sweep: Sweep }) {
           </button>{' '}
           with{' '}
           {Object.entries(best.params)
-            .map(([name, value]) => `${name} ${parameterText(value)}`)
+            .map(([name, value]) => `${titleOf(sweep, name)} ${parameterText(value)}`)
             .join(', ')}
         </span>
       )}

@@ -1,5 +1,6 @@
 // Where the trials of a sweep stand in a plot: the drawing's size, and scales for parameters and metrics. Pure; no sweep.
 import type { Sweep, Trial } from '../data/types';
+import { lower } from '../ui/format';
 
 export const WIDTH = 340;
 export const HEIGHT = 190;
@@ -7,6 +8,10 @@ export const LEFT = 46;
 export const BOTTOM = 26;
 export const TOP = 10;
 export const RIGHT = 10;
+
+/** What the form calls a parameter: at the head of something, and within a sentence or a table. */
+export const headOf = (sweep: Sweep, name: string): string => sweep.titles[name] ?? name;
+export const titleOf = (sweep: Sweep, name: string): string => lower(headOf(sweep, name));
 
 export type Done = Trial & { value: number };
 export const doneOf = (sweep: Sweep): Done[] =>

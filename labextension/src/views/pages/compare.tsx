@@ -11,6 +11,7 @@ import { distinct, fieldFact, resultFacts, type Fact } from '../compare/facts';
 import { EACH, groupings, groupsOf, type Group } from '../compare/groups';
 import { Highlight, HighlightProvider } from '../compare/highlight';
 import { CompareLegend } from '../compare/legend';
+import { withModelNames } from '../compare/model_names';
 import { ParallelRuns, dimensionsOf, leftOut, type Brushes } from '../compare/parallel';
 import { RunRows } from '../compare/run_rows';
 import { Scatter } from '../compare/scatter';
@@ -34,14 +35,17 @@ function useCompared(ids: string[]) {
     'comparison',
     asked.length > 0 ? { run_ids: asked } : null,
   );
+  const { data: models } = useQuery('models', {});
   const mark = asked.map(id => `${known.get(id)?.state} ${known.get(id)?.attempt} ${deleted.has(id)}`).join();
   useOnChange(mark, reload);
   // the same object as long as none of them has changed: much follows from it
   const stamp = data?.runs.map(run => newer(run, known.get(run.id)).revision).join();
   const comparison: Comparison | undefined = useMemo(
-    () => data && { ...data, runs: data.runs.map(run => newer(run, known.get(run.id))) },
+    () =>
+      data &&
+      withModelNames({ ...data, runs: data.runs.map(run => newer(run, known.get(run.id))) }, models ?? []),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `stamp` is what matters of `known`
-    [data, stamp],
+    [data, stamp, models],
   );
   return { comparison: asked.length > 0 ? comparison : undefined, error, loading };
 }

@@ -105,6 +105,7 @@ export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
           actions={actions}
           all={everythingOf(list)}
           shown={list.snapshot.reply?.runs}
+          runs={list.changes}
         />
       </div>
       <RunFilterBar list={list} view={view} onView={setView}>

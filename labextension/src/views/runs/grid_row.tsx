@@ -20,6 +20,8 @@ interface Props {
   run: Run | undefined;
   /** It is the row of a group, with its head as `run`. */
   group: RunGroup | null;
+  /** The query of the runs of a group that has no head: the host's menu acts on them. */
+  where: string | undefined;
   /** It stands below the row of its group. */
   child: boolean;
   unfolded: boolean;
@@ -181,7 +183,7 @@ function NameCell(props: Props) {
 }
 
 export const GridRow = memo(function GridRow(props: Props) {
-  const { id, index, known, run, group, child, unfolded, active, chosen, columns } = props;
+  const { id, index, known, run, group, where, child, unfolded, active, chosen, columns } = props;
   const names = [
     'imgcls-runs-row',
     active && 'imgcls-runs-active',
@@ -201,6 +203,7 @@ export const GridRow = memo(function GridRow(props: Props) {
       data-index={index}
       data-run={run?.id}
       data-group={group?.kind}
+      data-where={where}
       className={names.filter(Boolean).join(' ')}
       style={{ transform: `translateY(${index * ROW}px)` }}
     >

@@ -1,6 +1,7 @@
 // Which rows of the table of runs are in view, and in which elements they are drawn. While the table scrolls, the element
 // of a row that went out of view becomes that of one that comes: making elements anew costs three times as much.
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { usePaced } from '../data/use_paced';
 
 export const ROW = 20; // CSS pixels, as in the style
 const HEAD = 28;
@@ -86,16 +87,6 @@ export function useRowsInView(total: number) {
 /** Ask for the rows that are in view; not for each through which a fast scroll passes, but for those where it is each
  * tenth of a second. */
 export function useNeeded(need: (first: number, end: number) => void, first: number, end: number): void {
-  const asked = useRef(-Infinity);
-  useEffect(() => {
-    if (first >= end) return;
-    const ask = () => {
-      asked.current = performance.now();
-      need(first, end);
-    };
-    const wait = asked.current + EVERY - performance.now();
-    if (wait <= 0) return ask();
-    const timer = setTimeout(ask, wait);
-    return () => clearTimeout(timer);
-  }, [need, first, end]);
+  const ask = useCallback(() => first < end && need(first, end), [need, first, end]);
+  usePaced(ask, EVERY);
 }

@@ -174,6 +174,7 @@ export function RunGrid(props: Props) {
                 run={run}
                 known={row !== undefined}
                 group={row?.group ?? null}
+                where={row?.group && !run ? rows.queryOf(row.group).where : undefined}
                 child={row?.of != null}
                 unfolded={row?.unfolded ?? false}
                 active={index === at}

@@ -30,6 +30,8 @@ export interface RunList {
   keys: readonly string[];
   /** Runs as the stream has brought them. */
   live: ReadonlyMap<string, Run>;
+  /** Another text when a run came, went or changed its state. */
+  changes: string;
   now: number;
 }
 
@@ -68,7 +70,8 @@ export function useRunList(view: ListView): RunList {
   useEffect(() => rows.ask(query), [rows, query]);
   useEffect(() => rows.close, [rows]);
   useEffect(() => onMutation(source, 'runs', rows.reload), [source, rows]);
-  useOnChange(Object.entries(counts).join(), rows.reload); // a run came, went or changed its state
+  const changes = Object.entries(counts).join();
+  useOnChange(changes, rows.reload);
 
   const { reply } = snapshot;
   const shown = useMemo(() => reply?.rows.flatMap(row => row.run ?? []) ?? NONE, [reply]);
@@ -79,5 +82,5 @@ export function useRunList(view: ListView): RunList {
   const only = oneMetricOf(shown);
   const columns = useMemo(() => chosenColumns(all, keys, only), [all, keys, only]); // the same for each window of rows
   const now = useNow(shown.some(run => run.running_since != null));
-  return { rows, snapshot, query, words, all, columns, keys, live, now };
+  return { rows, snapshot, query, words, all, columns, keys, live, changes, now };
 }

@@ -1,9 +1,10 @@
 // The views that the user has saved, in the head of the page of runs. A click opens one; what was changed since is said,
 // and saved or taken back. By keys: the arrows go from view to view, F2 renames, Delete deletes.
-import { useRef, useState, type KeyboardEvent, type Ref } from 'react';
+import { useCallback, useMemo, useRef, useState, type KeyboardEvent, type Ref } from 'react';
 import type { ListView } from '../data/run_rows';
 import type { SavedView } from '../data/types';
 import { useSource } from '../data/source';
+import { usePaced } from '../data/use_paced';
 import { useAction, useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
 import { useFocusBack } from '../ui/focus_back';
@@ -26,10 +27,30 @@ interface Props {
   /** Runs that there are, and that the list shows; undefined: not known yet. */
   all: number | undefined;
   shown: number | undefined;
+  /** Another text: a run came, went or changed its state. */
+  runs: string;
 }
 
-export function ViewBar({ view, first, onView, actions, all, shown }: Props) {
+const RECOUNT = 5000; // ms at least from one count to the next
+
+/** How many runs each view finds, counted again when runs have changed. */
+function useNumbers(views: readonly SavedView[], runs: string): ReadonlyMap<number, number> {
+  const { data, reload } = useQuery('viewCounts', views.length > 0 ? {} : null);
+  const counted = useRef(runs);
+  const recount = useCallback(() => {
+    if (counted.current !== runs) reload();
+    counted.current = runs;
+  }, [runs, reload]);
+  usePaced(recount, RECOUNT);
+  return useMemo(
+    () => new Map(data?.flatMap(({ id, runs: number }) => (number === null ? [] : [[id, number] as const]))),
+    [data],
+  );
+}
+
+export function ViewBar({ view, first, onView, actions, all, shown, runs }: Props) {
   const { data: views = [], error } = useQuery('views', {});
+  const numbers = useNumbers(views, runs);
   const [renaming, setRenaming] = useState<number | null>(null);
   const focus = useFocusBack();
   const latest = useRef(view);
@@ -73,7 +94,7 @@ export function ViewBar({ view, first, onView, actions, all, shown }: Props) {
                 <Chip
                   chip={focus.ref(String(saved.id))}
                   name={saved.name}
-                  number={saved === open ? shown : undefined}
+                  number={saved === open ? shown : numbers.get(saved.id)}
                   open={saved === open}
                   stop={saved === open}
                   onOpen={() => onView(listOf(saved))}

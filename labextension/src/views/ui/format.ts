@@ -1,6 +1,7 @@
 // Numbers, times and sizes as a reader wants them. All views format with these functions.
 import { FRACTION_METRICS, METRIC_TITLES, type Run } from '../data/types';
 
+const instant = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
 export const count = (value: number): string => integer.format(value);
@@ -115,9 +116,7 @@ export function ago(time: number, now = Date.now() / 1000): string {
 }
 
 export const moment = (time: number | null | undefined): string =>
-  time == null
-    ? '–'
-    : new Date(time * 1000).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  time == null ? '–' : instant.format(time * 1000);
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 
@@ -147,3 +146,7 @@ export const leaf = (path: string): string => path.replace(/\/+$/, '').split('/'
 /** A value of a setting or of a notebook's parameter. */
 export const parameterText = (value: unknown): string =>
   typeof value === 'number' ? String(Number(value.toPrecision(4))) : value === null ? 'None' : String(value);
+
+/** A title inside a sentence or a table: the form's, without its capital. Names such as CUDA and PyTorch keep theirs. */
+export const lower = (title: string): string =>
+  /^[A-Z][a-z]/.test(title) ? title[0]!.toLowerCase() + title.slice(1) : title;
