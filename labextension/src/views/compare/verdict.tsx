@@ -5,6 +5,7 @@ import { useQuery } from '../data/use_query';
 import { useOnChange } from '../data/use_runs';
 import { pText } from '../evaluation/flips';
 import { count, percent, plural } from '../ui/format';
+import { SingleChangesMenu } from './single_changes_menu';
 import '../ui/layout.css';
 import './verdict.css';
 
@@ -91,7 +92,8 @@ function accuracies(flips: Flips): [number, number] {
   return [(both_right + broke_total) / images, (both_right + fixed_total) / images];
 }
 
-function Sentence({ flips, differences }: { flips: Flips; differences: number }) {
+function Sentence({ flips, comparison }: { flips: Flips; comparison: Comparison }) {
+  const differences = comparison.differs.length + comparison.unlisted;
   const [before, after] = accuracies(flips);
   const { difference_low: low, difference_high: high } = flips;
   return (
@@ -104,10 +106,11 @@ function Sentence({ flips, differences }: { flips: Flips; differences: number })
             {flips.p_value != null && `, McNemar ${pText(flips.p_value)}`}, {plural(flips.images, 'image')})
           </span>
         </p>
-        <p className="imgcls-muted">
+        <div className="imgcls-muted">
           A {percent(before)}, B {percent(after)} right of the same {plural(flips.images, 'image')} of{' '}
-          {flips.split}/, each at its best epoch. {causeText(differences, low > 0 || high < 0)}
-        </p>
+          {flips.split}/, each at its best epoch. {causeText(differences, low > 0 || high < 0)}{' '}
+          <SingleChangesMenu comparison={comparison} />
+        </div>
       </div>
       <Interval {...flips} />
     </section>
@@ -131,7 +134,7 @@ interface VerdictProps {
 }
 
 export function Verdict({ comparison, verdict: { data, error, loading, both } }: VerdictProps) {
-  if (data) return <Sentence flips={data} differences={comparison.differs.length + comparison.unlisted} />;
+  if (data) return <Sentence flips={data} comparison={comparison} />;
   const reason = !both
     ? 'Both runs must have an evaluation before it can be said which one is better.'
     : error

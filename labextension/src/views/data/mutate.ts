@@ -9,6 +9,7 @@ const CHANGED: Record<string, readonly Query[]> = {
   ...Object.fromEntries(REGISTRIES.map(name => [name, [name]])),
   projects: ['projects', 'project', 'configs'],
   configs: ['configs', 'configVersions', 'project'],
+  submit: ['runs', 'run', 'project'],
   runs: ['runs', 'run', 'runColumns', 'project', 'viewCounts'],
   datasets: ['datasets', 'dataset'],
   views: ['views', 'viewCounts'],

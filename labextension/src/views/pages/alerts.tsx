@@ -6,6 +6,7 @@ import { useSubscription, type Subscription } from '../data/use_subscription';
 import type { Alert, AlertsTopic } from '../data/types';
 import { ago, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { Sentence } from '../ui/sentence';
 import { useNavigate } from '../ui/navigation';
 import { Section } from './sidebar_section';
 import '../ui/button.css';
@@ -107,7 +108,9 @@ function AlertRow({ row, now, onDismiss }: { row: Row; now: number; onDismiss: (
   const { kind, text, run, at } = row;
   const words = (
     <>
-      <span className="imgcls-note">{text}</span>
+      <span className="imgcls-note">
+        <Sentence text={text} />
+      </span>
       <span className="imgcls-muted imgcls-num">{ago(at, now)}</span>
     </>
   );

@@ -5,6 +5,7 @@ import { ago, metric } from '../ui/format';
 import { MiddleText } from '../ui/middle_text';
 import { useNavigate } from '../ui/navigation';
 import { Dot, Progress, StatusText, timeLeft } from '../ui/run_state';
+import { Sentence } from '../ui/sentence';
 import { Sparkline } from '../ui/sparkline';
 import { PhaseWait } from './run_waits';
 import './sidebar_section.css';
@@ -72,7 +73,9 @@ export function RunRow({ run, now, trend, current, owner }: RowProps) {
         </span>
       )}
       {(run.state === 'queued' || run.state === 'starting') && run.message && (
-        <span className="imgcls-note">{run.message}</span>
+        <span className="imgcls-note">
+          <Sentence text={run.message} />
+        </span>
       )}
     </button>
   );

@@ -145,7 +145,7 @@ export function RunGrid(props: Props) {
       tabIndex={0}
       ref={box}
       onScroll={measure}
-      onFocus={() => setActive(rows.place(at))}
+      onFocus={event => event.currentTarget.contains(event.relatedTarget) || setActive(rows.place(at))}
       onKeyDown={keyDown}
       onClick={click}
       onMouseDown={event => event.shiftKey && event.preventDefault()}

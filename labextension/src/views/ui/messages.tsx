@@ -1,12 +1,13 @@
 // What a view says of errors and of its connection.
 import type { ReactNode } from 'react';
 import type { ConnectionState } from '../data/source';
+import { Sentence } from './sentence';
 import './messages.css';
 
 export const Problem = ({ children }: { children: ReactNode }) =>
   children ? (
     <p className="imgcls-problem" role="alert">
-      {children}
+      {typeof children === 'string' ? <Sentence text={children} /> : children}
     </p>
   ) : null;
 
