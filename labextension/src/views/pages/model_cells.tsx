@@ -30,6 +30,11 @@ export function ModelKind({ model: { facts, load_pretrained: pretrained } }: { m
   );
 }
 
+/** A model by the end of its path or hub id; the whole of it where the pointer is. */
+export const ModelName = ({ flavour }: { flavour: string }) => (
+  <span title={flavour || undefined}>{leaf(flavour) || '–'}</span>
+);
+
 /** The hub id or folder, and whether its files are here; of a run's checkpoint that run. */
 export function ModelOrigin({ model: { flavour, revision, facts, made_by: made } }: { model: Model }) {
   const navigate = useNavigate();

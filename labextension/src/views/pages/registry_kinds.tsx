@@ -4,7 +4,7 @@ import type { Registries, RegistryName } from '../data/requests';
 import type { Config, Dataset, Model, Project } from '../data/types';
 import { ago, count } from '../ui/format';
 import { PathText } from '../ui/path_text';
-import { ModelKind, ModelOrigin, ModelRuns } from './model_cells';
+import { ModelKind, ModelName, ModelOrigin, ModelRuns } from './model_cells';
 
 export interface Input {
   name: string;
@@ -90,7 +90,7 @@ const configs: RegistryKind<'configs'> = {
     DESCRIPTION,
   ],
   columns: [
-    ['model', (item: Config) => <PathText path={String(item.config.model_flavour ?? '–')} />, true],
+    ['model', (item: Config) => <ModelName flavour={String(item.config.model_flavour ?? '')} />, true],
     ['epochs', (item: Config) => String(item.config.epochs ?? '–')],
     ['version', (item: Config) => count(item.version)],
     ['project', (item: Config) => item.project],

@@ -6,7 +6,7 @@ import { MiddleText } from '../ui/middle_text';
 import { State, progressOf } from '../ui/run_state';
 import { Sparkline } from '../ui/sparkline';
 import type { Column } from './columns';
-import { groupCell, kindOf } from './group_cells';
+import { groupCell, kindOf, wholeOfGroup } from './group_cells';
 import { InlineEdit } from './inline_edit';
 import { ROW } from './rows_in_view';
 import type { Mark } from './run_selection';
@@ -144,7 +144,7 @@ function cell(column: Column, props: Props): ReactNode {
       key={column.key}
       role="gridcell"
       className={column.left ? 'imgcls-runs-cell' : 'imgcls-runs-cell imgcls-right'}
-      title={run && !group ? column.whole?.(run) || undefined : undefined}
+      title={group ? wholeOfGroup(column, group) : (run && column.whole?.(run)) || undefined}
       onDoubleClick={edited && run.may_change ? () => onEdit({ id: run.id, column: column.key }) : undefined}
     >
       {content}

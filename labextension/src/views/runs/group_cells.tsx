@@ -52,6 +52,14 @@ function Best({ group, bare }: { group: RunGroup; bare: boolean }): ReactNode {
   );
 }
 
+/** The lowest and the highest learning rate. */
+const rates = ({ lr }: RunGroup): string =>
+  lr ? [...new Set((lr as number[]).map(formatNumber))].join(' … ') : '';
+
+/** The whole of what a column shows of a group, where its cell may be too narrow for it. */
+export const wholeOfGroup = ({ key }: Column, group: RunGroup): string | undefined =>
+  (key === 'lr' ? rates(group) : key === 'model' ? group.models.join(', ') : '') || undefined;
+
 /** What a column shows of a group. */
 export function groupCell(column: Column, group: RunGroup, now: number): ReactNode {
   switch (column.key) {
@@ -60,7 +68,7 @@ export function groupCell(column: Column, group: RunGroup, now: number): ReactNo
     case 'model':
       return group.models.map(leaf).join(', ');
     case 'lr':
-      return group.lr ? [...new Set((group.lr as number[]).map(formatNumber))].join(' … ') : '–';
+      return rates(group) || '–';
     case 'best':
       return <Best group={group} bare={column.title.endsWith('%')} />;
     case 'epoch':
