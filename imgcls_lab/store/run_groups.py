@@ -32,10 +32,19 @@ _SEED = re.compile(r"[\s,;:#=_-]*\bseed[\s,;:#=_-]*$|[\s,;:#=_-]+$", re.IGNORECA
 _PARENT: Any = aliased(Run)
 
 
-def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, kinds: Sequence[GroupKind]) -> RunGroups:
-    """A page of a folded list. Raises InputError for a column that is none."""
-    columns, filters = run_columns.checked(order.columns), queries.conditions(session, wanted)
-    rows = fold(session, queries.all_of(session, filters, order), kinds)
+FoldedRow = tuple[str, list[int]]  # the key of a group, or an empty one, and its runs
+
+
+def rows_of(
+    session: Session, wanted: queries.RunFilter, order: queries.RunOrder, kinds: Sequence[GroupKind]
+) -> list[FoldedRow]:
+    """All rows of a folded list, in its order."""
+    return fold(session, queries.all_of(session, queries.conditions(session, wanted), order), kinds)
+
+
+def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, rows: Sequence[FoldedRow]) -> RunGroups:
+    """A page of a folded list. rows: all of it. Raises InputError for a column that is none."""
+    columns = run_columns.checked(order.columns)
     shown = rows[order.offset : order.offset + order.limit]
     groups = summed_up(session, {key: runs for key, runs in shown if key})
     alone = [runs[0] for key, runs in shown if not key]
@@ -99,8 +108,8 @@ class _Member(NamedTuple):
 _COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
 
 
-def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> list[tuple[str, list[int]]]:
-    """The rows of a list, in its order: the key of a group, or an empty one, and its runs.
+def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> list[FoldedRow]:
+    """The rows of a list, in its order.
 
     listed: the numbers of its runs, in its order. A run is in the first of the groups that has others of the list, too.
     """
@@ -116,7 +125,7 @@ def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> l
         alone = {key for key, size in sizes.items() if size < 2} | {None}
         chosen = [other if key in alone else key for key, other in zip(keys, chosen, strict=True)]
     groups: dict[str, list[int]] = {}
-    rows: list[tuple[str, list[int]]] = []
+    rows: list[FoldedRow] = []
     for number, key in zip(numbers, chosen, strict=True):
         if key is None:
             rows.append(("", [number]))

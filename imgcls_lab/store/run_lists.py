@@ -11,6 +11,7 @@ from imgcls_lab.schemas import GroupKind, RunColumns, RunGroups, RunIdList
 from imgcls_lab.store import queries, run_columns, run_groups
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.executors import Executors
+from imgcls_lab.store.folded_lists import FoldedLists
 from imgcls_lab.store.tables import Run
 
 
@@ -20,6 +21,7 @@ class RunLists:
     def __init__(self, database: Database, executors: Executors) -> None:
         self._database = database
         self._executors = executors
+        self._folded = FoldedLists()
 
     def ids(self, wanted: queries.RunFilter, order: queries.RunOrder) -> RunIdList:
         """The ids of the runs of a list, in its order, for what is done with all of them. Raises InputError."""
@@ -32,7 +34,8 @@ class RunLists:
         Raises InputError for a column that is none.
         """
         with self._database.read() as session:
-            page = run_groups.page(session, wanted, order, kinds)
+            rows = self._folded.rows(session, wanted, order, kinds)
+            page = run_groups.page(session, wanted, order, rows)
             runs = [row.run for row in page.rows if row.run is not None]
             marked = {run.id: run for run in self._executors.mark_silent(session, runs)}
         for row in page.rows:

@@ -8,8 +8,8 @@ import pytest
 from store_steps import claim, epoch, feed, started
 
 from imgcls_lab.errors import InputError
-from imgcls_lab.events import RunKind, RunState
-from imgcls_lab.schemas import GroupKind, RunGroups, SubmitRequest
+from imgcls_lab.events import DesiredState, RunKind, RunState
+from imgcls_lab.schemas import GroupKind, RunEdit, RunGroups, SubmitRequest
 from imgcls_lab.store import Store, queries, run_groups
 
 Submit = Callable[..., str]
@@ -94,3 +94,22 @@ def test_only_runs_of_the_list_are_folded_and_in_its_order(store: Store, sweep: 
 )
 def test_repetitions_are_called_by_what_their_names_share(names: list[str], common: str) -> None:
     assert run_groups._common_name(names) == common
+
+
+def test_a_list_that_is_asked_for_again_is_as_the_runs_are_by_then(store: Store, sweep: str, submit: Submit) -> None:
+    """The rows of before are kept; another store of the same database has none."""
+
+    def rename() -> None:
+        store.runs.edit(first, RunEdit(name="zz"))
+
+    def archive() -> None:
+        store.runs.set_desired_state(first, DesiredState.STOP)
+        store.runs.edit(first, RunEdit(archived=True))
+
+    first = submit("aa", config={"epochs": 11})
+    orders = ({"sort": "name"}, {"sort": "created_at", "descending": False}, {"sort": "best"})
+    for change in (lambda: None, lambda: submit("bb"), rename, archive, lambda: store.runs.delete(first)):
+        change()
+        with Store.open(store.settings) as other:
+            for order in orders:
+                assert names(folded(store, **order)) == names(folded(other, **order)) == names(folded(store, **order))
