@@ -1,7 +1,8 @@
 // A button that asks once more before it does what cannot be undone. The question floats over the button, which keeps
 // its place: what stands beside it does not move.
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Button } from './button';
+import { keepInView } from './keep_in_view';
 import './confirm_button.css';
 
 interface Props {
@@ -17,6 +18,9 @@ interface Props {
 export function ConfirmButton({ label, question, busy, disabled, title, onConfirm }: Props) {
   const [asking, setAsking] = useState(false);
   const yes = useRef<HTMLSpanElement>(null);
+  useLayoutEffect(() => {
+    if (asking) keepInView(yes.current!);
+  }, [asking]);
   useEffect(() => {
     if (asking) yes.current?.querySelector('button')?.focus();
   }, [asking]);

@@ -1,6 +1,7 @@
 // A button that opens a panel below it, over the page. Escape, a click elsewhere or `close` ends it.
 import { useEffect, useLayoutEffect, useRef, useState, type ReactNode } from 'react';
 import { Button } from './button';
+import { keepInView } from './keep_in_view';
 import './popover.css';
 
 interface Props {
@@ -16,18 +17,6 @@ interface Props {
   up?: boolean;
   end?: boolean;
   children: (close: () => void) => ReactNode;
-}
-
-const ROOM = 8; // CSS pixels between a panel and the edge of its view
-
-/** Move a panel so far to the side that its view does not cut it off. */
-function keepInView(panel: HTMLElement): void {
-  const view = panel.closest('.imgcls')?.getBoundingClientRect();
-  if (!view) return;
-  const { left, right } = panel.getBoundingClientRect();
-  const over = Math.max(0, right + ROOM - view.right);
-  const under = Math.max(0, view.left + ROOM - (left - over));
-  panel.style.translate = `${under - over}px`;
 }
 
 export function Popover({ label, title, reason, plain, danger, up, end, children }: Props) {
