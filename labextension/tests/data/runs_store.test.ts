@@ -32,3 +32,30 @@ it('asks again for the runs after a gap, and tells of each change of state once'
   stop();
   vi.useRealTimers();
 });
+
+it('tells of steps four times a second at most, and of a change of state at once', async () => {
+  vi.useFakeTimers();
+  const reply = { items: [aRun({ revision: 1, step: 0 })], total: 1, counts: { running: 1 }, owners: [] };
+  const source = new FakeSource({ runs: () => reply });
+  const feed = new RunsStore(source);
+  const steps: number[] = [];
+  const stop = feed.listen(() => steps.push(feed.current().runs.get('r1')?.step ?? -1));
+  await vi.advanceTimersByTimeAsync(1000);
+  steps.length = 0;
+  const push = (revision: number, part: Partial<Run> = {}) =>
+    source
+      .on('runs')
+      .push({ kind: 'runs', changed: [aRun({ revision, step: revision, ...part })], deleted: [] } as never);
+  for (let revision = 10; revision < 20; revision++) {
+    push(revision);
+    await vi.advanceTimersByTimeAsync(50);
+  }
+  expect(steps).toEqual([10, 14, 19]);
+  await vi.advanceTimersByTimeAsync(300);
+  expect(steps).toEqual([10, 14, 19]);
+  push(30);
+  push(31, { state: 'stopping' });
+  expect(steps.slice(3)).toEqual([30, 31]);
+  stop();
+  vi.useRealTimers();
+});

@@ -190,7 +190,10 @@ it('moves with the stream, and only forwards', async () => {
   await show(source);
   const bar = () => host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow');
   const push = (run: Run) =>
-    act(async () => source.on('runs').push({ kind: 'runs', changed: [run], deleted: [] }));
+    act(async () => {
+      source.on('runs').push({ kind: 'runs', changed: [run], deleted: [] });
+      await new Promise(resolve => setTimeout(resolve, 300)); // steps are drawn four times a second
+    });
   expect(bar()).toBe('50');
   await push(aRun({ revision: 6, step: 60 }));
   expect(bar()).toBe('60');

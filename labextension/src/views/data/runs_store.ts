@@ -6,6 +6,7 @@ import { ACTIVE_STATES, ENDED_STATES, type RunsBatch, type RunState, type Run } 
 const RECENT = 12;
 const NO_TRIAL = 'sweep=""'; // a sweep's trials would push out all else
 const AGAIN = 400; // ms between a change of state and the next query for the counts
+const STEPS = 250; // ms at least between two drawings of steps alone: more often is more work than there is to see
 
 export interface RunsSnapshot {
   runs: ReadonlyMap<string, Run>;
@@ -37,6 +38,8 @@ export class RunsStore {
   #users = 0;
   #stop: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #telling: ReturnType<typeof setTimeout> | null = null;
+  #told = -Infinity;
 
   constructor(source: Source) {
     this.#source = source;
@@ -81,6 +84,8 @@ export class RunsStore {
     this.#stop = null;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    if (this.#telling !== null) clearTimeout(this.#telling);
+    this.#telling = null;
   }
 
   async #load(signal: AbortSignal): Promise<void> {
@@ -120,7 +125,7 @@ export class RunsStore {
     for (const id of batch.deleted) runs.delete(id);
     const deleted = new Set([...this.#snapshot.deleted, ...batch.deleted]);
     for (const run of batch.changed) deleted.delete(run.id); // its folder was indexed anew
-    this.#set({ runs, deleted });
+    this.#set({ runs, deleted }, moved ? 0 : STEPS);
     if (moved && this.#timer === null) {
       this.#timer = setTimeout(() => {
         this.#timer = null;
@@ -133,8 +138,18 @@ export class RunsStore {
     for (const change of this.#changes) change(before, now);
   }
 
-  #set(part: Partial<RunsSnapshot>): void {
+  /** `every`: the listeners hear of it at most once in so many ms. */
+  #set(part: Partial<RunsSnapshot>, every = 0): void {
     this.#snapshot = { ...this.#snapshot, ...part };
+    const wait = this.#told + every - performance.now();
+    if (every === 0 || wait <= 0) this.#tell();
+    else this.#telling ??= setTimeout(() => this.#tell(), wait);
+  }
+
+  #tell(): void {
+    if (this.#telling !== null) clearTimeout(this.#telling);
+    this.#telling = null;
+    this.#told = performance.now();
     for (const listener of this.#listeners) listener();
   }
 }

@@ -1,4 +1,5 @@
 // A run in the panel: its name, where it stands, and the sparkline of its metric.
+import { memo } from 'react';
 import { isActive, isUnderWay, type Run } from '../data/types';
 import type { Trend } from '../data/trend';
 import { ago, metric } from '../ui/format';
@@ -38,7 +39,8 @@ interface RowProps {
   owner: string;
 }
 
-export function RunRow({ run, now, trend, current, owner }: RowProps) {
+/** Drawn anew only where something of it changed: the others' steps come several times a second. */
+export const RunRow = memo(function RunRow({ run, now, trend, current, owner }: RowProps) {
   const navigate = useNavigate();
   const underWay = isUnderWay(run.state);
   return (
@@ -79,4 +81,4 @@ export function RunRow({ run, now, trend, current, owner }: RowProps) {
       )}
     </button>
   );
-}
+});
