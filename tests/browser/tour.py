@@ -118,6 +118,13 @@ def image_of_the_evaluation(desk: Desk) -> Iterator[str]:
     desk.page.keyboard.press("Escape")
 
 
+def single_changes(desk: Desk) -> Iterator[str]:
+    desk.main.get_by_role("button", name="Run the single changes…").click()
+    expect(desk.main.get_by_role("button", name="Queue 2 runs")).to_be_visible()
+    yield "single-changes"
+    desk.page.keyboard.press("Escape")
+
+
 def questions_of_the_run(desk: Desk) -> Iterator[str]:
     desk.main.locator(".imgcls-head").get_by_role("button", name="Delete…").click()
     yield "delete"
@@ -144,7 +151,7 @@ def stops(lab: Lab, has: Prepared) -> list[Stop]:
         Stop("new-sweep", {"view": "new-sweep", "from": has.best}),
         Stop("run-notebook", {"view": "run-notebook", "path": write_notebook(lab)}),
         Stop("runs", {"view": "runs"}),
-        Stop("compare", {"view": "compare", "ids": [has.best, has.other]}),
+        Stop("compare", {"view": "compare", "ids": [has.best, has.other]}, single_changes),
         Stop("run", {"view": "run", "id": has.best}, image_of_the_evaluation),
         Stop("run-failed", {"view": "run", "id": has.failed}, questions_of_the_run),
         Stop("run-running", {"view": "run", "id": has.running}),
