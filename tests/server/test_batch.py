@@ -91,7 +91,7 @@ async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
     shown = await api("GET", f"sweeps/{made.json['id']}")
     assert [trial["params"] for trial in shown.json["trials"]][:2] == [{"lr": 1e-3, "seed": 0}, {"lr": 1e-3, "seed": 1}]
     assert {trial["state"] for trial in shown.json["trials"]} == {"waiting"}
-    assert shown.json["planned"] == 4
+    assert (shown.json["planned"], set(shown.json["titles"])) == (4, set(shown.json["space"]))
     threads = TrainConfig.parse(store.runs.get(made.json["id"]).payload["request"]["base"]).threads
     assert threads is not None  # or the trials of two slots would differ in their bits
 
