@@ -24,6 +24,8 @@
   tensorboard/       event files
   source.ipynb       a notebook run: the notebook as it was queued
   notebook.ipynb     a notebook run: the executed notebook, saved as it goes
+  parent.json        a fork: the run and the checkpoint that it goes on from, and what it changes
+  parent/            a fork: that checkpoint, the parent's manifest, and its events up to there
   initial_model/     the best model of the run that this one goes on from, where it goes on from one
   study.db           a sweep: Optuna's storage
   trials.json        a sweep: its trials, as the driver last saw them
@@ -61,6 +63,8 @@ STUDY = "study.db"
 TRIALS = "trials.json"
 TRAININGS = "trainings"
 INITIAL_MODEL = "initial_model"
+PARENT = "parent.json"
+PARENT_FOLDER = "parent"
 MIRRORED = ".mirror.json"  # what an object store has of the folder; it does not travel itself
 BEST = "best"
 LAST = "last"
@@ -71,6 +75,8 @@ RUN_TAG = "IMGCLS_RUN"
 
 # In the same environment: as JSON, what stood there before the run's own variables; null: nothing.
 BEFORE = "IMGCLS_BEFORE"
+
+INHERITED = 0  # the attempt in the name of a checkpoint that a fork has from its parent
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{6}")
 _EVENTS = re.compile(r"events-(\d+)\.jsonl")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -204,3 +206,17 @@ def test_a_value_is_said_by_its_label_and_with_its_unit() -> None:
         "warmup_epochs": "2.0 epochs",
         "image_size": "224 px",
     }
+
+
+def test_the_documented_table_says_what_each_field_does_at_a_fork() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "lineage.md").read_text(encoding="utf-8")
+    lines = [line.split("|") for line in text.splitlines() if line.startswith("| ") and line.count("|") == 3]
+    rows = {begin.strip().partition(" where")[0]: set(re.findall(r"`(\w+)`", fields)) for _, begin, fields, _ in lines}
+    said = {
+        "between_epochs": rows["only"],
+        "fresh_optimizer": rows["the optimizer begins with a fresh state"],
+        "refused": rows["refused"],
+    }
+    properties = TrainConfig.model_json_schema()["properties"]
+    for rule, fields in said.items():
+        assert fields == {name for name, item in properties.items() if item["at_fork"] == rule}, rule

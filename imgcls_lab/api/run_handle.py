@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.api import context, inference
-from imgcls_lab.api.evaluations import RunEvaluations
 from imgcls_lab.api.executor_status import ExecutorWatch
+from imgcls_lab.api.forks import RunForks
 from imgcls_lab.api.predicted import Predictions
 from imgcls_lab.api.progress import line, progress_line
 from imgcls_lab.api.resolving import print_notes
@@ -57,7 +57,7 @@ OVER = ENDED | {RunState.LOST}
 POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
-class Run(RunEvaluations):
+class Run(RunForks):
     """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:
@@ -308,7 +308,7 @@ class Run(RunEvaluations):
         store = self._indexed("retrain")
         child = store.runs.retrain(self.id, request(RetrainRequest, revision=revision, name=name, fields=changes))
         client.ensure(store.settings)
-        return type(self)(child.id, store=store)
+        return self._of(child.id, store)
 
     def claim_view(self) -> ClaimView:
         """What it would execute if it were yours: for a run whose folder came from elsewhere (`view.view_only`)."""
@@ -408,6 +408,9 @@ class Run(RunEvaluations):
             f"The run “{self.name}” is in no database yet, so there is nothing to {verb} it by. Start the executor, "
             f"which finds the folders of runs, and try again; its folder is {self._view.folder}."
         )
+
+    def _of(self, run_id: str, store: Store) -> Self:
+        return type(self)(run_id, store=store)
 
     # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ from imgcls_lab.cli import (
     events,
     executor,
     finders,
+    forks,
     inference,
     many_runs,
     registry,
@@ -66,8 +67,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, run_actions, many_runs, comparison, events, audits, inference, evaluations, replay,
-    batch, registry, cache, storage, executor, users, db, doctor, settings,
+    demo, train, finders, runs, run_actions, forks, many_runs, comparison, events, audits, inference, evaluations,
+    replay, batch, registry, cache, storage, executor, users, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

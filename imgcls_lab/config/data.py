@@ -21,6 +21,7 @@ class DataFields(FieldGroup):
         "Data set",
         "Folder with train/CLASS, and optionally val/CLASS and test/CLASS; or with CLASS alone.",
         first=True,
+        at_fork="refused",
     )
     data_revision: Annotated[int, Field(ge=0)] | str | None = field(
         None,
@@ -29,6 +30,7 @@ class DataFields(FieldGroup):
         "Number of the data set's revision whose labels and exclusions are used; or a file with corrections, as "
         "`imgcls-lab datasets export` writes it; empty: the labels are those of the folders.",
         labels={"": "none"},
+        at_fork="between_epochs",
     )
     image_size: Positive | None = field(
         None,
@@ -38,6 +40,7 @@ class DataFields(FieldGroup):
         unit="px",
         le=4096,
         labels={"": "the model's own"},
+        at_fork="refused",
     )
     augmentation: str = field(
         "standard",
@@ -141,6 +144,7 @@ class DataFields(FieldGroup):
         "Fraction of each class in train/ that is held out for validation, if there is no val/.",
         gt=0,
         lt=1,
+        at_fork="refused",
     )
     group_pattern: str | None = field(
         None,
@@ -150,6 +154,7 @@ class DataFields(FieldGroup):
         "images of a group are on the same side of the split.",
         max_length=500,
         labels={"": "none"},
+        at_fork="refused",
     )
     on_duplicates: Literal["report", "drop_exact", "drop_near"] = field(
         "report",
@@ -163,6 +168,7 @@ class DataFields(FieldGroup):
             "drop_exact": "leave out exact copies",
             "drop_near": "leave out look-alikes, too",
         },
+        at_fork="between_epochs",
     )
     balance: Literal["none", "sampler", "class_weights"] = field(
         "none",
@@ -174,6 +180,7 @@ class DataFields(FieldGroup):
             "sampler": "draw rare classes more often",
             "class_weights": "weigh rare classes more",
         },
+        at_fork="between_epochs",
     )
     cache: Literal["auto", "ram", "disk", "off"] = field(
         "auto",

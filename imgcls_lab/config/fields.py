@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,10 @@ GROUPS = {
     "hardware": "Hardware",
 }
 
+# What a fork may do with a field: change it anywhere; where its checkpoint stands between two epochs; with a fresh
+# state of the optimizer; or not at all.
+AtFork = Literal["free", "between_epochs", "fresh_optimizer", "refused"]
+
 
 def field(
     default: Any,
@@ -31,6 +35,7 @@ def field(
     first: bool = False,
     affects_result: bool = True,
     at_resume: bool | None = None,
+    at_fork: AtFork = "free",
     unit: str | None = None,
     suggestions: tuple[str, ...] = (),
     labels: Mapping[str, str] | None = None,
@@ -39,8 +44,9 @@ def field(
 ) -> Any:
     """A config field. `first`: shown unfolded in forms; `affects_result`: part of a run's identity.
 
-    at_resume: whether a later attempt of a run may have another value; as a rule those that change no result; labels:
-    what people call its values, by `applies.value_key`; applies: it has an effect where one of these holds.
+    at_resume: whether a later attempt of a run may have another value; as a rule those that change no result. at_fork:
+    what a change means for a run that goes on from a checkpoint of another (`forks.py`). labels: what people call its
+    values, by `applies.value_key`; applies: it has an effect where one of these holds.
     """
     if group not in GROUPS:
         raise ValueError(f"unknown group {group}")
@@ -49,6 +55,7 @@ def field(
         "first": first,
         "affects_result": affects_result,
         "at_resume": not affects_result if at_resume is None else at_resume,
+        "at_fork": at_fork,
     }
     if unit:
         extra["unit"] = unit

@@ -46,6 +46,7 @@ class HardwareFields(FieldGroup):
         "Processes that train one model together, with one GPU each. The batch size is that of all processes together.",
         gt=0,
         le=MAX_PROCESSES,
+        at_fork="between_epochs",
     )
     min_processes: int | None = field(
         None,
@@ -74,6 +75,7 @@ class HardwareFields(FieldGroup):
         "Synchronous batch norm",
         "Batch norm statistics over the batches of all processes, on GPUs only; off: each process separately.",
         applies=(When("num_processes", above=1),),
+        at_fork="between_epochs",
     )
     num_workers: int | None = field(
         None,
@@ -100,5 +102,6 @@ class HardwareFields(FieldGroup):
         "Channels last",
         "Memory format in which convolutional networks are faster; auto: on for these, off for others.",
         labels={"auto": "automatic"},
+        at_fork="fresh_optimizer",
     )
     compile: bool = field(False, "hardware", "Compile", "Compile the model first: slow start, faster steps on a GPU.")

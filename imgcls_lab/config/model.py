@@ -8,7 +8,7 @@ import re
 from pydantic import field_validator
 
 from imgcls_lab.config.applies import When
-from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
+from imgcls_lab.config.fields import FieldGroup, Names, Positive, field, split_names
 
 _REVISION = re.compile(r"(?!.*(\.\.|//))[A-Za-z0-9_][A-Za-z0-9_.+@/-]*")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # either, in a model's folder
@@ -42,6 +42,7 @@ class ModelFields(FieldGroup):
         first=True,
         suggestions=("google/vit-base-patch16-224", "microsoft/resnet-50", "facebook/convnextv2-tiny-22k-224"),
         min_length=1,
+        at_fork="refused",
     )
     load_pretrained: bool = field(
         True,
@@ -50,6 +51,7 @@ class ModelFields(FieldGroup):
         "Start from the model's weights; off: start from random ones.",
         first=True,
         labels={"true": "pretrained weights", "false": "random weights"},
+        at_fork="refused",
     )
     freeze_backbone: bool = field(
         False,
@@ -58,6 +60,7 @@ class ModelFields(FieldGroup):
         "Train only the classification head.",
         first=True,
         labels={"true": "the head alone", "false": "the whole model"},
+        at_fork="fresh_optimizer",
     )
     feature_views: int = field(
         4,
@@ -76,6 +79,7 @@ class ModelFields(FieldGroup):
         "Revision",
         "Branch, tag or commit of the hub model; pin a commit to reproduce.",
         labels={"": "the newest"},
+        at_fork="refused",
     )
     unfreeze_epoch: int | None = field(
         None,
@@ -86,6 +90,7 @@ class ModelFields(FieldGroup):
         gt=0,
         labels={"": "never"},
         applies=(When("freeze_backbone", (True,)),),
+        at_fork="fresh_optimizer",
     )
     unfreeze_blocks: int | None = field(
         None,
@@ -95,6 +100,7 @@ class ModelFields(FieldGroup):
         gt=0,
         labels={"": "all at once"},
         applies=(When("unfreeze_epoch"),),
+        at_fork="fresh_optimizer",
     )
     backbone_lr_ratio: float = field(
         1.0,
@@ -105,15 +111,15 @@ class ModelFields(FieldGroup):
         le=1,
         applies=(When("freeze_backbone", (False,)), When("unfreeze_epoch")),
     )
-    lora_rank: int | None = field(
+    lora_rank: Positive | None = field(
         None,
         "model",
         "LoRA rank",
         "Train low-rank updates of this rank and the head instead of all weights; empty: off.",
-        gt=0,
         le=1024,
         labels={"": "off"},
         applies=(When("freeze_backbone", (False,)),),
+        at_fork="fresh_optimizer",
     )
     lora_alpha: float | None = field(
         None,
@@ -123,6 +129,7 @@ class ModelFields(FieldGroup):
         gt=0,
         labels={"": "the rank"},
         applies=(When("lora_rank"),),
+        at_fork="fresh_optimizer",
     )
     lora_targets: Names = field(
         (),
@@ -132,6 +139,7 @@ class ModelFields(FieldGroup):
         "backbone.",
         labels={"": "all layers of the backbone"},
         applies=(When("lora_rank"),),
+        at_fork="fresh_optimizer",
     )
     drop_path: float | None = field(
         None,

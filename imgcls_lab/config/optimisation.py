@@ -15,7 +15,16 @@ class OptimisationFields(FieldGroup):
     """Optimisation."""
 
     epochs: int = field(10, "optimisation", "Epochs", "Passes over the training images.", first=True, gt=0, le=100_000)
-    batch_size: int = field(32, "optimisation", "Batch size", "Images per batch.", first=True, gt=0, le=65_536)
+    batch_size: int = field(
+        32,
+        "optimisation",
+        "Batch size",
+        "Images per batch.",
+        first=True,
+        gt=0,
+        le=65_536,
+        at_fork="between_epochs",
+    )
     lr: float = field(
         3e-4,
         "optimisation",
@@ -33,6 +42,7 @@ class OptimisationFields(FieldGroup):
         "Name of an optimizer of timm or of a plugin.",
         suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon", "nadamw", "adan", "rmsprop"),
         min_length=1,
+        at_fork="fresh_optimizer",
     )
     weight_decay: float = field(
         0.05, "optimisation", "Weight decay", "Decay of the weights; not applied to biases and norms.", ge=0, le=10
@@ -74,6 +84,7 @@ class OptimisationFields(FieldGroup):
         "Batches whose gradients are added up before an optimizer step.",
         gt=0,
         le=4096,
+        at_fork="between_epochs",
     )
     layer_decay: float | None = field(
         None,
@@ -103,7 +114,15 @@ class OptimisationFields(FieldGroup):
         labels={"norm": "norm of the gradient", "value": "each value", "agc": "norm per unit (AGC)"},
         applies=(When("clip_grad_norm"),),
     )
-    seed: int = field(0, "optimisation", "Seed", "Seed of everything random.", ge=0, lt=2**32)
+    seed: int = field(
+        0,
+        "optimisation",
+        "Seed",
+        "Seed of everything random.",
+        ge=0,
+        lt=2**32,
+        at_fork="refused",
+    )
     plugins: Names = field(
         (),
         "optimisation",

@@ -43,12 +43,15 @@ Schedule = Callable[[SchedulePoint], float]  # the factor on `lr`
 def learning_rate(
     schedule: Schedule, config: TrainConfig, step: int, steps: StepPlan, plateau_decays: int = 0
 ) -> float:
-    """The learning rate of optimizer step `step` (from 0): a linear warm-up from zero, then the schedule."""
-    warmup = warmup_steps(config, steps)
+    """The learning rate of optimizer step `step` (from 0): a linear warm-up from zero, then the schedule.
+
+    In a fork, the step and the length are those of its schedule: see `StepPlan`.
+    """
+    warmup, step = warmup_steps(config, steps), steps.on_schedule(step)
     if step < warmup:
         return config.lr * (step + 1) / (warmup + 1)
     after = step - warmup
-    progress = min(1.0, after / max(1, steps.total_steps - warmup))
+    progress = min(1.0, after / max(1, steps.scheduled_steps - warmup))
     point = SchedulePoint(config, progress, after / max(1, steps.steps_per_epoch), plateau_decays)
     return config.lr * schedule(point)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from imgcls_lab.events import DesiredState, FailureKind, RunKind, RunState
+from imgcls_lab.forks import LrSchedule
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.limits import (
     MAX_AFTER,
@@ -76,6 +77,8 @@ class RunView(Wire):
     best: BestMetric | None
     latest: dict[str, float | None]  # last value by tag
     model_flavour: str
+    lineage: str = ""  # the first run of the tree of forks that it belongs to; empty: it has no parent and no fork
+    fork_step: int | None = None  # of a fork: the step at which it left its parent
     from_best: bool = False  # it began with the best model of its parent, which its own folder holds
     root: str
     batch_size: int | None
@@ -215,6 +218,19 @@ class RetrainRequest(Wire):
 
     revision: int | None = Field(None, ge=0, le=2**31)
     fields: Values = {}
+    name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+
+
+class ForkRequest(Wire):
+    """A run that goes on from a checkpoint of another one.
+
+    at: `last`, `best`, `epoch 12`, `step 340`, or a checkpoint's name; fields: settings that it has otherwise;
+    on_schedule: whether the learning rate goes on along the same curve, or begins it anew.
+    """
+
+    at: str = Field("last", min_length=1, max_length=MAX_NAME)
+    fields: Values = {}
+    on_schedule: LrSchedule = "continue"
     name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
 
 

@@ -31,6 +31,7 @@ class Cursor(Wire):
 class SeriesReply(Wire):
     series: list[Series]
     cursors: dict[str, Cursor]  # by run
+    inherited: list[Series] = []  # of forks: the points of their ancestors, up to the fork; without training times
 
 
 class LogChunk(Wire):

@@ -21,6 +21,7 @@ from imgcls_lab.server import (
     evaluations,
     events,
     folder_browser,
+    forks,
     inference,
     info,
     projects,
@@ -68,9 +69,8 @@ class ImgclsLab(ExtensionApp):
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (
-            runs, run_contents, views, evaluations, batch, registry, projects, configs, datasets, revisions, devices,
-            storage,
-            events, info, folder_browser,
+            runs, forks, run_contents, views, evaluations, batch, registry, projects, configs, datasets, revisions,
+            devices, storage, events, info, folder_browser,
         ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))

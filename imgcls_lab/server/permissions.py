@@ -57,6 +57,8 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/kill": {"POST": _WRITES},
     "api/runs/ID/resume": {"POST": _LAUNCHES},  # the run may be a notebook, or its config may name plugins
     "api/runs/ID/retrain": {"POST": _LAUNCHES},  # the run's config, or the request's, may name plugins
+    "api/runs/ID/fork": {"POST": _LAUNCHES},  # the same
+    "api/runs/ID/lineage": {"GET": _READS},
     "api/runs/ID/claim": {"GET": _READS, "POST": _LAUNCHES},  # from then on what it holds can be executed
     "api/runs/ID/log": {"GET": _READS},
     "api/runs/ID/log/search": {"GET": _READS},

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, delete, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, tuple_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
@@ -41,6 +40,7 @@ from imgcls_lab.store.artifacts import Artifacts
 from imgcls_lab.store.database import Database, insert_rows
 from imgcls_lab.store.folder_rows import saved_config
 from imgcls_lab.store.locked_runs import Key, LockedRun
+from imgcls_lab.store.metric_tags import tag_ids
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.run_rows import config_columns
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
@@ -153,7 +153,7 @@ def _write_rows(session: Session, batches: Sequence[_Batch]) -> None:
     names = {row[0] for batch in batches for row in batch.rows}
     if not names:
         return
-    tags = _tag_ids(session, names)
+    tags = tag_ids(session, names)
     rows = [(*batch.head, tags[tag], *point) for batch in batches for tag, *point in batch.rows]
     insert_rows(session, Metric, _COLUMNS, rows)
     for batch in batches:
@@ -312,15 +312,3 @@ def _attempt_columns(attempt: AttemptState) -> dict[str, Any]:
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in after.items() if value != before[name]}
-
-
-def _tag_ids(session: Session, names: set[str]) -> dict[str, int]:
-    query: Any = select(Tag.name, Tag.id).where(col(Tag.name).in_(names))
-    found: dict[str, int] = dict(session.exec(query).all())
-    missing = sorted(names - set(found))
-    if missing:
-        dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-        table: Table = Tag.__table__  # type: ignore[attr-defined]
-        session.execute(dialect.insert(table).on_conflict_do_nothing(), [{"name": name} for name in missing])
-        found = dict(session.exec(query).all())
-    return found

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.schemas import Cursor, MetricsBatch, Series, SeriesReply
 from imgcls_lab.store.database import Database
+from imgcls_lab.store.inherited import points_before
 from imgcls_lab.store.pyramid import Axis, Curve
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
@@ -74,7 +75,31 @@ def series(
         for tag_id, name in tags_of(session, run, wanted):
             rows, thinned = Curve(session, run.number or 0, tag_id).points(axis, first, last, max_points)
             reply.series.append(_series(run.id, name, rows, clock, axis=axis, max_points=max_points, thinned=thinned))
+        if run.fork_step is not None and axis != "time":
+            reply.inherited += _past(session, run, wanted, axis=axis, low=low, high=high, max_points=max_points)
     return reply
+
+
+def _past(
+    session: Session,
+    run: Run,
+    wanted: set[str] | None,
+    *,
+    axis: Axis,
+    low: float | None,
+    high: float | None,
+    max_points: int,
+) -> list[Series]:
+    """What a fork has from its ancestors. No clock of its own ran then: its times are 0."""
+    tags = select(Tag.id, Tag.name)
+    names: dict[int, str] = dict(session.exec(tags if wanted is None else tags.where(col(Tag.name).in_(wanted))).all())  # type: ignore[arg-type]
+    found: dict[int, list[Any]] = {}
+    for (tag, step), (epoch, time, value) in sorted(points_before(session, run, names).items()):
+        place = epoch if axis == "epoch" else step
+        if (low is None or place >= low) and (high is None or place <= high):
+            found.setdefault(tag, []).append((step, epoch, time, value))
+    clock = TrainingTime([])
+    return [_series(run.id, names[tag], rows, clock, axis=axis, max_points=max_points) for tag, rows in found.items()]
 
 
 def points_since(session: Session, cursors: Mapping[str, Cursor]) -> MetricsBatch:

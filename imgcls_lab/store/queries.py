@@ -50,7 +50,7 @@ _SAME = (
     "attempt", "priority", "external", "view_only", "message", "failure", "phase", "created_at", "started_at",
     "ended_at", "updated_at", "revision", "host", "devices", "step", "total_steps", "epoch", "epochs",
     "resumed_at_step", "seconds_left", "latest", "model_flavour", "root", "batch_size", "lr", "notes",
-    "home", "tags", "archived", "size", "queued_at", "repetition",
+    "home", "tags", "archived", "size", "queued_at", "repetition", "lineage", "fork_step",
 )  # fmt: skip
 # Columns and not rows of Run: their configs are not read, and 200 objects of the ORM would take a third of the time.
 _LISTED: Select[Any] = (
@@ -119,6 +119,12 @@ def run_view(session: Session, text: str) -> RunView:
 
 def _view_of(session: Session, run: Run) -> RunView:
     return _views(session, _LISTED.where(col(Run.number) == run.number))[0]
+
+
+def lineage(session: Session, run: Run) -> list[RunView]:
+    """The runs of a tree of forks, as they were submitted."""
+    mine = col(Run.lineage) == run.lineage if run.lineage else col(Run.number) == run.number
+    return _views(session, _LISTED.where(mine).order_by(col(Run.number)))
 
 
 def by_id(session: Session, run_ids: list[str]) -> dict[str, RunView]:

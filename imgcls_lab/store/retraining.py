@@ -24,6 +24,7 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, StoreError
 from imgcls_lab.events import ENDED, RunKind
+from imgcls_lab.forks import link
 from imgcls_lab.run_layout import DATA_REVISION, INITIAL_MODEL
 from imgcls_lab.schemas import RetrainRequest, SubmitRequest
 from imgcls_lab.schemas.limits import MAX_NAME
@@ -32,7 +33,7 @@ from imgcls_lab.store import claims, homes, states, submitted
 from imgcls_lab.store.revision_rows import newest_number, overlay_for
 from imgcls_lab.store.tables import Dataset, Run
 
-_REVISION = re.compile(r", revision \d+(, trained again)*( \(\d+\))?$")  # as `child_name` and `_distinct` write it
+_REVISION = re.compile(r", revision \d+(, trained again)*( \(\d+\))?$")  # as `child_name` and `distinct_name` write it
 KEY = "retrain:"  # begins the idempotency keys of such runs
 _NOT_OF_THE_MODEL = ("training_state", "checksums.json")  # beginnings of names in a checkpoint
 EPOCHS, LR, WARMUP = 1 / 3, 0.3, 0.2  # parts of the parent's epochs and rate; of the child's epochs
@@ -75,9 +76,10 @@ def request_for(
     config = child_config(TrainConfig.parse_saved(parent.config), model, revision).with_changes(**wanted.fields)
     overlay = overlay_for(session, config, dataset_id)
     digest = _sha([overlay.digest if overlay else "", wanted.fields, wanted.name])
+    given = child_name(parent.name, overlay.number if overlay else None)
     request = SubmitRequest(
         config=config.model_dump(mode="json"),
-        name=wanted.name or _distinct(session, parent, child_name(parent.name, overlay.number if overlay else None)),
+        name=wanted.name or distinct_name(session, parent, given),
         project_id=parent.project_id,
         dataset_id=dataset_id,
         parent_id=parent.id,
@@ -96,7 +98,7 @@ def child_name(parent: str, revision: int | None) -> str:
     return f"{base[: MAX_NAME - len(mark) - 2]}, {mark}"
 
 
-def _distinct(session: Session, parent: Run, name: str) -> str:
+def distinct_name(session: Session, parent: Run, name: str) -> str:
     """The name, with a number where another child of the run has it: "digits #1, revision 2 (2)"."""
     taken = set(session.exec(select(Run.name).where(Run.parent_id == parent.id)).all())
     numbered = (f"{name[: MAX_NAME - len(f' ({number})')]} ({number})" for number in itertools.count(2))
@@ -145,7 +147,7 @@ def initial_model(settings: Settings, parent: Run, run_id: str) -> Iterator[None
         target.mkdir(mode=0o700, parents=True)
         for name in sorted(os.listdir(source)):
             if not name.startswith(_NOT_OF_THE_MODEL) and (source / name).is_file():
-                _link(source / name, target / name)
+                link(source / name, target / name)
         yield
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -170,13 +172,6 @@ def _best(settings: Settings, parent: Run) -> Path:
             reason="no_checkpoint",
             run=parent.id,
         ) from None
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:  # another disk, or one without hard links
-        shutil.copyfile(source, target, follow_symlinks=False)
 
 
 def _sha(value: Any) -> str:

@@ -16,7 +16,7 @@ from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.schemas import Deletion, RefusedRun
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, rights, run_files, run_sizes, states
+from imgcls_lab.store import audit, inherited, rights, run_files, run_sizes, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.run_edits import ManyRuns, check_number
 from imgcls_lab.store.run_rows import find_run
@@ -68,6 +68,8 @@ def remove(
 def delete_row(session: Session, text: str) -> Gone:
     """Delete row and metrics of a run. Raises NotFoundError, ForbiddenError; ConflictError while it waits or lives."""
     run, gone = _deletable(session, text)
+    for fork in inherited.keep(session, run):
+        touch(session, fork.id)
     number = session.execute(
         delete(Run)
         .where(col(Run.id) == run.id, col(Run.state).in_(states.texts(ENDED)))

@@ -18,11 +18,11 @@ from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, run_folders, submitted
+from imgcls_lab.store import audit, inherited, run_folders, submitted
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
-from imgcls_lab.store.run_rows import repetition_of
+from imgcls_lab.store.run_rows import find_run, repetition_of
 from imgcls_lab.store.tables import (
     Alert,
     Artifact,
@@ -82,7 +82,8 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     run = {"owner": audit.actor_of(session).user, **record.run, "view_only": False}
     # whatever the folder says: it lies in this home, and another home's daemon must not start what it holds
     run |= {"home": session.info["home"], "record_behind": False}
-    if not run.get("repetition") and run.get("config"):  # records of before revision 0011
+    older = not run.get("repetition") and run.get("fork_step") is None  # of before revision 0011
+    if older and run.get("config"):
         with contextlib.suppress(ConfigError):  # of a version that this one cannot read: it repeats none
             run["repetition"] = repetition_of(TrainConfig.parse_saved(run["config"]))
     if session.get_bind().dialect.name != "sqlite":  # several users share it, and a folder can name any of them
@@ -108,6 +109,8 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
         number = session.execute(select(col(Run.number)).where(col(Run.id) == run_id)).scalar_one()
     run["number"] = number
     _replay_attempts(session, folder, run, record.attempts)
+    inherited.restore(session, folder, find_run(session, run_id))
+    session.expunge_all()
     session.execute(delete(Dependency).where(col(Dependency.run_id) == run_id))
     for after in record.after:
         session.execute(insert(columns(Dependency)).values(run_id=run_id, after_id=after))

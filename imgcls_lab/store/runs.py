@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from imgcls_lab import output_folders
+from imgcls_lab import forks, output_folders
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
@@ -31,6 +31,7 @@ from imgcls_lab.schemas import (
     EditedRun,
     EditedRuns,
     EpochReport,
+    ForkRequest,
     LogChunk,
     RetrainRequest,
     RunDetail,
@@ -46,6 +47,7 @@ from imgcls_lab.store import (
     audit,
     claims,
     comparison,
+    forking,
     homes,
     queries,
     retraining,
@@ -90,6 +92,8 @@ class Runs:
         known = self._submitted(request.idempotency_key, digest)
         if known is not None:
             return self._view(known)
+        if training and forks.PAYLOAD in request.payload:
+            raise InputError("A fork is made of its parent's checkpoint: see `fork`.")
         try:
             with self._database.write() as session:
                 run = new_run(session, run_id or new_run_id(), config, request, digest)
@@ -120,6 +124,33 @@ class Runs:
             stack.enter_context(retraining.initial_model(self._settings, parent, run_id))
             made = add_run(session, new_run(session, run_id, config, submit, _digest(submit)), submit)
         return self._view(made)
+
+    def fork(self, text: str, request: ForkRequest) -> RunView:
+        """Queue a run that goes on from a checkpoint of another one, with some settings changed.
+
+        The same fork twice is the same run, whatever it has come to. Of a run that lives, `last` is its newest
+        checkpoint. Raises ConfigError for what a fork cannot change, NotFoundError for a checkpoint that is not kept,
+        ForbiddenError; ConflictError for a run that is no training or has no checkpoint.
+        """
+        with ExitStack() as stack, self._database.write() as session:
+            parent = session.exec(select(Run).where(Run.id == find_run(session, text).id).with_for_update()).one()
+            rights.check(session, "launched", parent)
+            planned = forking.plan(session, self._settings, parent, request)
+            known = session.exec(select(Run.id).where(Run.idempotency_key == planned.key)).first()
+            if known is not None:
+                return queries.run_view(session, known)
+            run_id, submit = new_run_id(), forking.request_of(session, planned, request.name)
+            fork = stack.enter_context(forking.folder(session, self._settings, planned, run_id))
+            run = new_run(session, run_id, planned.configs[1], submit, _digest(submit))
+            forking.complete(session, run, fork, parent)
+            made = add_run(session, run, submit)
+        return self._view(made)
+
+    def lineage(self, text: str) -> Sequence[RunView]:
+        """The tree of forks that a run belongs to, the oldest run first; the run alone where there is none."""
+        with self._database.read() as session:
+            run = find_run(session, text)
+            return self._executors.mark_silent(session, queries.lineage(session, run))
 
     def set_desired_state(self, text: str, desired: DesiredState) -> RunView:
         """Ask a run to stop (checkpoint first) or to end now. Asking twice is asking once. Raises ConflictError.
@@ -401,7 +432,7 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
     values: dict[str, Any] = {
         "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,
         "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False, "archived": False,
-        **(config_columns(config) | process_columns(config) if config else {}),
+        **(config_columns(config) | process_columns(config) | {"repetition": run.repetition} if config else {}),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()
     resumable = col(Run.state).in_(states.texts(RESUMABLE | filled))

@@ -204,6 +204,8 @@ class Run(Table, table=True):
     archived: bool = False  # left out of lists unless it is asked for
     size: int | None = Field(default=None, sa_type=BigInteger)  # bytes of its folder; None: not counted yet
     repetition: str = Field(default="", index=True)  # the same for runs that differ in their seed alone; "": no config
+    lineage: str = Field(default="", index=True)  # the first run of a tree of forks; "": neither a fork nor forked
+    fork_step: int | None = None  # of a fork: the step at which it left its parent, whose id is in its payload
     payload: dict[str, Any] = json_column()
     requested_device: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
     requested_gpus: int = 1
@@ -311,6 +313,20 @@ class ThinnedMetric(Table, table=True):
     factor: int = Field(primary_key=True)
     step: int = Field(primary_key=True, sa_type=BigInteger)
     until: int = Field(sa_type=BigInteger)
+    epoch: float
+    time: float
+    value: float | None = None
+
+
+class InheritedMetric(Table, table=True):
+    """A point of a fork's past: its ancestors', up to the fork. Written when the parent is deleted, not before."""
+
+    __tablename__ = "inherited_metrics"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_number: int = Field(sa_column=Column(ForeignKey("runs.number", ondelete="CASCADE"), primary_key=True))
+    tag_id: int = Field(sa_column=Column(ForeignKey("tags.id"), primary_key=True))
+    step: int = Field(primary_key=True, sa_type=BigInteger)
     epoch: float
     time: float
     value: float | None = None

@@ -67,7 +67,7 @@ def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
     found = copy.deepcopy(rows) | {"project_members": [], "audit_events": [], "homes": [], "dataset_revisions": []}
     nothing_yet = {"weight": 1.0, "max_devices": None, "max_disk_gb": None, "usage": 0.0, "usage_runs": 0.0}
     nothing_yet |= {"usage_at": 0.0, "held_until": 0.0}
-    found["saved_views"] = found["alert_dismissals"] = []
+    found["saved_views"] = found["alert_dismissals"] = found["inherited_metrics"] = []
     found["run_counts"] = [row | {"archived": False} for row in rows["run_counts"] if row["count"]]
     found["users"] = [] if owner else [{"name": user_name(), "admin": True, **nothing_yet}]
     for name, table in found.items():
@@ -87,6 +87,7 @@ def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
                 row |= {"data_revision": None, "data_revision_digest": ""}
                 row |= {"min_gpus": None, "requested_nodes": 1}
                 row |= {"tags": [], "archived": False, "best_values": {}, "size": None}
+                row |= {"lineage": "", "fork_step": None}
                 row["repetition"] = repetition(row["config"])
             if name == "datasets":
                 row |= {"audit_run_id": None, "scanned_at": None}

@@ -26,6 +26,7 @@ from imgcls_lab.schemas import (
     ChangeEdit,
     ConfigEdit,
     DatasetEdit,
+    ForkRequest,
     ModelEdit,
     ProjectEdit,
     RetrainRequest,
@@ -91,6 +92,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
     found: dict[tuple[type, str], Callable[[], object]] = {
         (Runs, "submit"): lambda: runs.submit(SubmitRequest(config=CONFIG, project_id=of.project.id)),
         (Runs, "retrain"): lambda: runs.retrain(of.run.id, RetrainRequest()),
+        (Runs, "fork"): lambda: runs.fork(of.run.id, ForkRequest()),
         (Runs, "set_desired_state"): lambda: runs.set_desired_state(of.run.id, DesiredState.STOP),
         (Runs, "resume"): lambda: runs.resume(of.run.id),
         (Runs, "claim"): lambda: runs.claim(of.run.id),
@@ -135,6 +137,7 @@ READS = {
         "report",
         "view_only",
         "claim_view",
+        "lineage",
     },
     Collection: {
         *("list", "get", "named", "find", "root_of", "cached", "of_checkpoint"),

@@ -6,7 +6,7 @@ for all later ones.
 
 from __future__ import annotations
 
-from imgcls_lab.engine.training import plugins
+from imgcls_lab.engine.training import forking, plugins
 from imgcls_lab.engine.training.build import build
 from imgcls_lab.engine.training.resolve import resolve
 from imgcls_lab.engine.training.scan_data import scan
@@ -25,6 +25,9 @@ def prepare(attempt: Attempt, plugin_record: plugins.Record) -> TrainState | Non
         return None
     state = build(attempt, resolved, data)
     attempt.recorder.emit(_started(state))
+    inherited = resolved.earlier.resume_checkpoint
+    if inherited is not None and forking.is_inherited(inherited):
+        forking.report(attempt)
     return state
 
 

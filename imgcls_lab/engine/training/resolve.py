@@ -34,7 +34,7 @@ from imgcls_lab.engine.optim import losses, lr_scheduler
 from imgcls_lab.engine.optim.optimizers import check_optimizer
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.recorder import Recorder
-from imgcls_lab.engine.training import overlay, plugins
+from imgcls_lab.engine.training import forking, overlay, plugins
 from imgcls_lab.engine.training.state import Attempt, ComputeSettings, planned_processes
 from imgcls_lab.engine.transforms.augment import crop_shape
 from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
@@ -101,23 +101,26 @@ def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
     _check_processes(attempt, saved_manifest)
     recipe = recipe_of(config)
     device = group.device(hardware.pick_device(config))
-    threads = saved_manifest["threads"] if saved_manifest else hardware.pick_threads(config)
+    decided = saved_manifest or forking.inherited_decisions(attempt)
+    threads = decided.get("threads") or hardware.pick_threads(config)
     _report_changed_settings(config, saved_manifest, recorder)
-    _report_other_hardware(saved_manifest, device, recorder)
+    _report_other_hardware(saved_manifest or forking.inherited_manifest(attempt), device, recorder)
     # in each attempt as many threads a process, since their number changes the last bits
     torch.set_num_threads(max(1, threads // planned_processes(config, group)))
     heap.keep_freed_memory()
     folders = _make_folders(config, recorder.folder, group)
+    for _turn in group.main_first():
+        forking.bring(attempt, folders.checkpoints)
 
     recorder.phase("loading the model")
     resume_checkpoint = checkpoint.newest_intact(folders.checkpoints, lambda text: recorder.notice(text, "warning"))
     earlier = EarlierAttempts(saved_manifest, resume_checkpoint)
-    source = _find_model(config, earlier)
+    source = _find_model(attempt, earlier)
     splits = _list_splits(config, source.spec, recipe)._replace(overlay=overlay.of_run(attempt, saved_manifest))
     if resume_checkpoint:
         _check_same_classes(resume_checkpoint, splits.summary.classes)
-    model = _make_model(config, source, resume_checkpoint, splits.summary.classes, recorder)
-    compute = _pick_compute(attempt, saved_manifest, model, source.spec, device=device, threads=threads)
+    model = _make_model(attempt, source, resume_checkpoint, splits.summary.classes)
+    compute = _pick_compute(attempt, decided, model, source.spec, device=device, threads=threads)
     return Resolved(earlier, folders, compute, source, model, splits, recipe, plugin_record)
 
 
@@ -216,9 +219,9 @@ def _real_folder(folder: Path, name: str, elsewhere: str | None, setting: str) -
     return path.resolve()
 
 
-def _find_model(config: TrainConfig, earlier: EarlierAttempts) -> ModelSource:
+def _find_model(attempt: Attempt, earlier: EarlierAttempts) -> ModelSource:
     """The model that the config names, at the commit that the run began with, even without a checkpoint."""
-    saved_manifest = earlier.saved_manifest
+    config, saved_manifest = attempt.config, earlier.saved_manifest or forking.inherited_manifest(attempt)
     if saved_manifest and earlier.resume_checkpoint:
         return ModelSource(None, EvalSpec.from_json(saved_manifest["spec"]))
     commit = (saved_manifest or {}).get("model", {}).get("commit")
@@ -248,12 +251,16 @@ def _check_same_classes(resume_checkpoint: Path, classes: list[str]) -> None:
         )
 
 
-def _make_model(
-    config: TrainConfig, source: ModelSource, resume_checkpoint: Path | None, classes: list[str], recorder: Recorder
-) -> nn.Module:
+def _make_model(attempt: Attempt, source: ModelSource, resume_checkpoint: Path | None, classes: list[str]) -> nn.Module:
     """A new model; on a resume its form alone, from the checkpoint, so that neither hub nor model folder is needed."""
+    config, recorder = attempt.config, attempt.recorder
     if source.flavour is None:
         assert resume_checkpoint is not None  # noqa: S101 - as `_find_model` decides
+        if attempt.fork is not None and forking.is_inherited(resume_checkpoint):
+            flavour = with_dropout_rates(read_flavour(str(resume_checkpoint), None, None), config)
+            if attempt.fork.changed(config) & forking.LORA:
+                return build(flavour, classes, pretrained=True, seed=config.seed, notify=recorder.notice)
+            return new_model(flavour.config, resume_checkpoint.name)
         model_config, _ = read_config(find_model(str(resume_checkpoint), None))
         return new_model(model_config, resume_checkpoint.name)
     flavour = with_dropout_rates(source.flavour, config)
@@ -264,20 +271,25 @@ def _make_model(
 
 def _pick_compute(
     attempt: Attempt,
-    saved_manifest: dict[str, Any] | None,
+    decided: dict[str, Any],
     model: nn.Module,
     spec: EvalSpec,
     *,
     device: torch.device,
     threads: int,
 ) -> ComputeSettings:
-    """Precision and memory layout: those of the manifest or, on the first attempt, what suits model and hardware."""
+    """Precision and memory layout: what was decided or, on the first attempt, what suits model and hardware.
+
+    decided: by the first attempt or by the parent of a fork, as the manifest has it.
+    """
     config, recorder = attempt.config, attempt.recorder
-    if saved_manifest:
-        memory_format = format_of(saved_manifest["channels_last"])
-        chosen = Precision(saved_manifest["precision"], None)
+    if "channels_last" in decided:
+        memory_format = format_of(decided["channels_last"])
     else:
         memory_format = pick_memory_format(config, model)
+    if "precision" in decided:
+        chosen = Precision(decided["precision"], None)
+    else:
         chosen = pick_precision(config, device, model, spec.shape)
     if chosen.reason and chosen.notify:
         recorder.notice(chosen.reason)

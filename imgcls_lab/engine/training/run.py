@@ -22,13 +22,14 @@ from imgcls_lab.engine.distributed.process_group import ProcessGroup
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.outcome import Outcome
 from imgcls_lab.engine.reporting.recorder import FolderRecorder, Recorder, SilentRecorder
-from imgcls_lab.engine.training import attempt_context, interrupts, plugins
+from imgcls_lab.engine.training import attempt_context, forking, interrupts, plugins
 from imgcls_lab.engine.training.final_test import test_best
 from imgcls_lab.engine.training.loop import fit
 from imgcls_lab.engine.training.prepare import prepare
 from imgcls_lab.engine.training.state import Attempt, Progress
 from imgcls_lab.errors import ProcessLostError
 from imgcls_lab.events import Event, Finished, RunState, Stopped
+from imgcls_lab.forks import Fork
 
 OnEvent = Callable[[Event], None]
 
@@ -70,7 +71,7 @@ def train(
             _write_config(config, folder)
         number = group.all_gather({"is": attempt or next_attempt(folder)})[0]["is"]
         recorder = stack.enter_context(_open_recorder(folder, number, on_event, group))
-        return _train_attempt(Attempt(config, recorder, stop, group, locations, Progress()))
+        return _train_attempt(Attempt(config, recorder, stop, group, locations, Progress(), Fork.of_folder(folder)))
 
 
 def _train_attempt(attempt: Attempt) -> Outcome:
@@ -96,7 +97,8 @@ def _run_attempt(attempt: Attempt) -> Outcome:
     record: plugins.Record = saved_manifest.get("plugins", []) if saved_manifest else []
     if saved_manifest is None:
         for _turn in group.main_first():
-            record = plugins.keep(attempt.config.plugins, recorder.folder)
+            inherited = forking.inherited_plugins(attempt)
+            record = plugins.keep(attempt.config.plugins, recorder.folder) if inherited is None else inherited
     with plugins.active(recorder.folder, record):
         run = None
         if not group.any(attempt.stop.is_set())[0]:  # it is set after Ctrl-C while torch was imported

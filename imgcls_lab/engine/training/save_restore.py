@@ -5,6 +5,7 @@ Called by the loop and by `build`. `checkpointing.checkpoint` writes the folder 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from imgcls_lab.engine.checkpointing import checkpoint
 from imgcls_lab.engine.model.classifier import export
 from imgcls_lab.engine.model.lora import merged_weights
 from imgcls_lab.engine.optim.optimizers import ModelEma
+from imgcls_lab.engine.training import forking
 from imgcls_lab.engine.training.state import Attempt, Optimization, Progress, TrainState
 from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.events import CheckpointSaved
@@ -87,12 +89,15 @@ def restore(
     """Load a checkpoint's state into what was just built, and set torch's generators."""
     state = checkpoint.load_state(resume_checkpoint)
     exported = checkpoint.load_weights(resume_checkpoint)
-    model.load_state_dict(state.get("model", exported))
+    begins = forking.is_inherited(resume_checkpoint)
+    first = attempt if begins else replace(attempt, fork=None)
+    forking.restore_model(state, exported, model, first)
     if ema:
-        ema.load_state(state.get("average", exported), state["updates"])
-    optim.optimizer.load_state_dict(state["optimizer"])
-    optim.scaler.load_state_dict(state["scaler"])
+        forking.restore_ema(state, exported, model, ema, first)
+    forking.restore_optimizer(state, model, optim, first)
     attempt.progress.load_state_dict(state["progress"])
+    if begins:
+        forking.adjust(attempt.progress, attempt, resume_checkpoint.parent)
     _restore_rng(state["random"], attempt, device)
     if "train_losses" in state:
         losses.restore(state["train_losses"])

@@ -18,7 +18,7 @@ from imgcls_lab.engine.data.scan_index import index_path
 from imgcls_lab.engine.data.split import Splits
 from imgcls_lab.engine.evaluation.evaluate import check_monitor
 from imgcls_lab.engine.reporting import manifest
-from imgcls_lab.engine.training import overlay
+from imgcls_lab.engine.training import forking, overlay
 from imgcls_lab.engine.training.inputs import pick_feature_views
 from imgcls_lab.engine.training.resolve import Resolved
 from imgcls_lab.engine.training.state import Attempt, DataSets, planned_processes
@@ -40,8 +40,9 @@ def scan(attempt: Attempt, resolved: Resolved) -> DataSets | None:
     splits = resolved.splits._replace(train=train, val=val, test=test)
     classes = splits.summary.classes
     saved_manifest = resolved.earlier.saved_manifest
-    if saved_manifest:
-        views = saved_manifest.get("feature_views", 0)
+    decided = saved_manifest or forking.inherited_decisions(attempt)
+    if "feature_views" in decided or saved_manifest:
+        views = decided.get("feature_views", 0)
     else:
         views = 0
         if planned_processes(config, group) == 1:
@@ -107,7 +108,9 @@ def _record(attempt: Attempt, resolved: Resolved, splits: Splits, scanned: ScanR
     saved_manifest = resolved.earlier.saved_manifest
     if saved_manifest:
         _check_same_data(saved_manifest, splits.summary.classes, data["fingerprint"], splits.summary.root)
-    elif attempt.group.is_main:
+    else:
+        _check_fork_data(attempt, splits.summary.classes, data["fingerprint"], splits.summary.root)
+    if not saved_manifest and attempt.group.is_main:
         facts = _facts(attempt, resolved, splits.summary.classes, feature_views) | {"data": data}
         manifest.write(recorder.folder, attempt.config, resolved.compute.device, facts)
         scan_report.write_duplicates(recorder.folder, splits, scanned)
@@ -134,6 +137,7 @@ def _facts(attempt: Attempt, resolved: Resolved, classes: list[str], feature_vie
         "classes": classes,
         "spec": resolved.source.spec.to_json(),
         "data_revision": overlay.facts(resolved.splits.overlay),
+        "parent": attempt.fork and attempt.fork.model_dump(mode="json", exclude={"config", "history"}),
     }
 
 
@@ -143,6 +147,20 @@ def _check_same_data(saved_manifest: dict[str, Any], classes: list[str], fingerp
         raise DataError(
             f"The images under “{root}” changed since this run began, so it cannot continue exactly. Put them back, or "
             "start a new run.",
+            reason="images_changed",
+            root=root,
+        )
+
+
+def _check_fork_data(attempt: Attempt, classes: list[str], fingerprint: str, root: Path) -> None:
+    """A fork that changes nothing of the data trains on its parent's images. Raises DataError."""
+    parent, fork = forking.inherited_manifest(attempt), attempt.fork
+    if parent is None or fork is None or fork.changed(attempt.config) & {"data_revision", "on_duplicates"}:
+        return
+    if parent["classes"] != classes or parent["data"]["fingerprint"] != fingerprint:
+        raise DataError(
+            f"The images under “{root}” changed since “{fork.name}” trained on them, so a fork cannot go on from it. "
+            "Put them back; or train again from its best model, on the images as they are.",
             reason="images_changed",
             root=root,
         )

@@ -29,7 +29,8 @@ from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training.inputs import Inputs
 from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
-from imgcls_lab.planning.steps import StepPlan, plan_steps
+from imgcls_lab.forks import Fork
+from imgcls_lab.planning.steps import ForkPoint, StepPlan, plan_steps
 
 # Names in checkpoints that differ from those of the fields here: checkpoints of earlier versions stay readable.
 _SAVED_AS = {"epochs_since_decay": "since_drop", "plateau_decays": "drops"}
@@ -93,7 +94,10 @@ class EpochTimer:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a run: what it trains, where it writes, who can stop it, and how far it is."""
+    """One attempt at a run: what it trains, where it writes, who can stop it, and how far it is.
+
+    fork: where the run goes on from another one.
+    """
 
     config: TrainConfig
     recorder: Recorder
@@ -101,6 +105,7 @@ class Attempt:
     group: ProcessGroup
     cache_locations: CacheLocations
     progress: Progress
+    fork: Fork | None = None
 
 
 @dataclass(frozen=True)
@@ -218,9 +223,16 @@ class TrainState:
 
     @property
     def steps(self) -> StepPlan:
-        return plan_steps(self.config, len(self.data.train), self.planned_processes)
+        return plan_steps(self.config, len(self.data.train), self.planned_processes, fork_point(self.attempt.fork))
 
 
 def planned_processes(config: TrainConfig, group: ProcessGroup) -> int:
     """The processes of a full attempt: those of the config, or more, where `torchrun` starts more for a config of 1."""
     return max(config.num_processes, group.world_size)
+
+
+def fork_point(fork: Fork | None) -> ForkPoint | None:
+    """Where the steps of a fork begin."""
+    if fork is None:
+        return None
+    return ForkPoint(fork.step, fork.epoch, fork.epoch_steps, fork.schedule == "restart")

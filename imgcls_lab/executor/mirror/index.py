@@ -43,7 +43,15 @@ EXIT = re.compile(r"exit-\d{3,}\.json")
 _LINK = re.compile(rf"{run_layout.LAST}|{run_layout.BEST}|epoch-\d{{1,9}}")
 _CHECKPOINT = re.compile(r"a\d{3,}-s\d{8,}")
 _OF_HEAD = frozenset(
-    {run_layout.CONFIG, run_layout.RUN_INFO, run_layout.DATA_REVISION, run_layout.SOURCE, run_layout.INITIAL_MODEL}
+    {
+        run_layout.CONFIG,
+        run_layout.RUN_INFO,
+        run_layout.DATA_REVISION,
+        run_layout.SOURCE,
+        run_layout.INITIAL_MODEL,
+        run_layout.PARENT,
+        run_layout.PARENT_FOLDER,
+    }
 )
 _OF_NOBODY = frozenset({run_layout.DESIRED, run_layout.HEARTBEAT})  # they travel in `desired` and `state`
 _LAUNCH = re.compile(r"launch-\d{3,}\.json")

@@ -151,6 +151,8 @@ export interface RunDetail {
     [k: string]: number | null;
   };
   model_flavour: string;
+  lineage?: string;
+  fork_step?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
@@ -298,6 +300,8 @@ export interface Run {
     [k: string]: number | null;
   };
   model_flavour: string;
+  lineage?: string;
+  fork_step?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
@@ -640,6 +644,8 @@ export interface EditedRun {
     [k: string]: number | null;
   };
   model_flavour: string;
+  lineage?: string;
+  fork_step?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
@@ -709,6 +715,7 @@ export interface SeriesReply {
   cursors: {
     [k: string]: Cursor;
   };
+  inherited?: Series[];
 }
 /**
  * Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many.
@@ -1168,6 +1175,8 @@ export interface Queued {
     [k: string]: number | null;
   };
   model_flavour: string;
+  lineage?: string;
+  fork_step?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;

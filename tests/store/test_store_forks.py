@@ -1,0 +1,188 @@
+"""Forks in the store: the checkpoint that is meant, one run a fork, its past by reference, and a parent that goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+from store_steps import claim, epoch, feed, finish, points, started
+
+from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
+from imgcls_lab.events import CheckpointSaved, DesiredState, Event, RunKind, RunState
+from imgcls_lab.forks import Fork
+from imgcls_lab.schemas import ForkRequest, SubmitRequest
+from imgcls_lab.store import Store, rebuild
+from tests.forkable import write_checkpoint
+
+CONFIG = {"root": "/data/digits", "model_flavour": "tiny", "epochs": 3, "lr": 1e-3}
+
+
+def save(store: Store, run_id: str, attempt: int, step: int, *links: str, batch: int = 0) -> CheckpointSaved:
+    name = f"checkpoints/a{attempt:03d}-s{step:08d}"
+    write_checkpoint(store.settings.run_dir(run_id) / name, step=step, epoch=step // 10, batch=batch)
+    return CheckpointSaved(step=step, epoch=step // 10, folder=name, links=links)
+
+
+def train(store: Store, run_id: str, events: Sequence[Event], state: RunState = RunState.SUCCEEDED) -> None:
+    claim(store)
+    (store.settings.run_dir(run_id) / "manifest.json").write_text("{}")
+    feed(store, run_id, 1, *events)
+    finish(store, run_id, 1, state)
+
+
+@pytest.fixture
+def parent(store: Store) -> str:
+    """A run of 3 epochs of 10 steps, with checkpoints at steps 10, 15 and 30."""
+    run_id = store.runs.submit(SubmitRequest(config=CONFIG, name="digits")).id
+    saved = [
+        save(store, run_id, 1, 10, "best"),
+        save(store, run_id, 1, 15, batch=5),
+        save(store, run_id, 1, 30, "last"),
+    ]
+    curve = [started(total=30), *points(1, 10), epoch(1, 0.5), *points(11, 30), epoch(3, 0.4, best=False)]
+    train(store, run_id, [*curve, *saved])
+    return run_id
+
+
+def fork(store: Store, parent: str, at: str = "best", **fields: object) -> str:
+    return store.runs.fork(parent, ForkRequest(at=at, fields=fields)).id
+
+
+def past(store: Store, run_id: str, tag: str = "loss/train") -> list[int]:
+    found = [each for each in store.metrics.series([run_id], [tag]).inherited if each.run_id == run_id]
+    return found[0].step if found else []
+
+
+def test_a_fork_holds_all_that_it_needs_of_its_parent(store: Store, parent: str) -> None:
+    child = store.runs.get(fork(store, parent, "best", lr=1e-4))
+    folder = store.settings.run_dir(child.id)
+    assert (child.name, child.parent_id, child.lineage, child.fork_step) == ("digits, from epoch 1", parent, parent, 10)
+    assert (child.state, child.config["lr"], child.config["epochs"]) == (RunState.QUEUED, 1e-4, 3)
+    assert store.runs.get(parent).lineage == parent
+    said = Fork.of_folder(folder)
+    assert said is not None
+    assert (said.run, said.attempt, said.step, said.changes) == (parent, 1, 10, {"lr": 1e-4})
+    assert [(each.attempt, each.until) for each in said.history] == [(1, 10)]
+    weights = folder / "parent/a000-s00000010/model.safetensors"
+    assert (
+        weights.stat().st_ino
+        == next(store.settings.run_dir(parent).glob("checkpoints/a001-s00000010/model*")).stat().st_ino
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "step"), [("best", 10), ("last", 30), ("1", 10), ("epoch 1", 10), ("step 15", 15), ("a001-s00000015", 15)]
+)
+def test_a_checkpoint_is_named_by_its_link_epoch_step_or_name(store: Store, parent: str, at: str, step: int) -> None:
+    assert store.runs.get(fork(store, parent, at, epochs=5)).fork_step == step
+
+
+def test_the_same_fork_twice_is_the_same_run(store: Store, parent: str) -> None:
+    first = fork(store, parent, "best", lr=1e-4)
+    assert fork(store, parent, "epoch 1", lr=1e-4) == first
+    claim(store)
+    finish(store, first, 1, RunState.FAILED)
+    assert fork(store, parent, "step 10", lr=1e-4) == first
+    others = {
+        fork(store, parent, "best", lr=1e-5),
+        fork(store, parent, "step 15", lr=1e-4),
+        fork(store, parent, "best"),
+    }
+    restarted = store.runs.fork(parent, ForkRequest(at="best", fields={"lr": 1e-4}, on_schedule="restart")).id
+    assert len({first, restarted} | others) == 5
+    assert store.runs.get(fork(store, parent, "last", epochs=5)).name == "digits, to 5 epochs"
+    assert next(run.id for run in store.runs.lineage(first)) == parent
+    assert len(store.runs.lineage(parent)) == 7
+
+
+def test_what_cannot_be_forked_says_what_would_work(store: Store, parent: str) -> None:
+    before = sorted(path.name for path in store.settings.runs_dir.iterdir())
+    with pytest.raises(NotFoundError, match=r"It has epoch 1 \(best\), step 15, epoch 3 \(last\)"):
+        fork(store, parent, "epoch 2")
+    shutil.rmtree(store.settings.run_dir(parent) / "checkpoints/a001-s00000015")
+    with pytest.raises(NotFoundError, match=r"It has epoch 1 \(best\), epoch 3 \(last\)"):
+        fork(store, parent, "step 15")
+    for fields, field in (({"epochs": 3}, "epochs"), ({"seed": 1, "epochs": 4}, "seed"), ({"root": "/b"}, "root")):
+        with pytest.raises(ConfigError) as refused:
+            fork(store, parent, "last", **fields)
+        assert field in [problem.field for problem in refused.value.problems]
+    waiting = store.runs.submit(SubmitRequest(config=CONFIG)).id
+    with pytest.raises(ConflictError) as none:
+        fork(store, waiting, "last")
+    assert none.value.reason == "no_checkpoint"
+    notebook = store.runs.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload={"notebook": "a.ipynb"})).id
+    with pytest.raises(ConflictError) as other:
+        fork(store, notebook, "last")
+    assert other.value.reason == "no_training"
+    with pytest.raises(InputError):
+        store.runs.submit(SubmitRequest(config=CONFIG, payload={"fork": {"run": parent}}))
+    made = {waiting, notebook}
+    assert sorted(path.name for path in store.settings.runs_dir.iterdir() if path.name not in made) == before
+
+
+def test_the_past_is_read_from_the_parent_and_written_when_that_goes(store: Store, parent: str) -> None:
+    child = fork(store, parent, "best")
+    train(store, child, [started(10, 30), *points(11, 20), save(store, child, 1, 20, "last")])
+    grandchild = fork(store, child, "last", epochs=4)
+    assert past(store, child) == [*range(1, 11)]
+    assert past(store, grandchild) == [*range(1, 21)]
+    before = store.metrics.series([grandchild], None).inherited
+    store.runs.delete(parent)
+    assert past(store, grandchild) == [*range(1, 21)]
+    store.runs.delete(child)
+    assert store.metrics.series([grandchild], None).inherited == before
+    assert store.runs.get(grandchild).parent_id is None
+    weights = store.settings.run_dir(grandchild) / "parent/a000-s00000020/model.safetensors"
+    assert f"{child}/checkpoints/a001-s00000020" in weights.read_text()
+    assert [run.id for run in store.runs.lineage(grandchild)] == [grandchild]
+
+
+def test_a_rebuild_takes_the_past_from_the_folder(sqlite: Store) -> None:
+    parent = sqlite.runs.submit(SubmitRequest(config=CONFIG, name="digits")).id
+    saved = save(sqlite, parent, 1, 10, "best", "last")
+    train(sqlite, parent, [started(total=30), *points(1, 10), epoch(1, 0.5), saved])
+    child = fork(sqlite, parent, "best", lr=1e-4)
+    train(sqlite, child, [started(10, 30), *points(11, 20), save(sqlite, child, 1, 20, "last")])
+    sqlite.runs.delete(parent)
+    before = sqlite.metrics.series([child], None), sqlite.runs.get(child).payload
+    sqlite.close()
+    assert sqlite.database.file is not None
+    sqlite.database.file.unlink()
+    rebuild(sqlite.settings)
+    with Store.open(sqlite.settings) as fresh:
+        assert (fresh.metrics.series([child], None), fresh.runs.get(child).payload) == before
+        assert (fresh.runs.get(child).lineage, fresh.runs.get(child).fork_step) == (parent, 10)
+
+
+def test_a_deletion_that_is_killed_leaves_the_fork_whole(sqlite: Store) -> None:
+    """Whenever the deleting process dies, the fork's past is there: from its parent, or its own."""
+    home = str(sqlite.settings.home_path)
+    for delay in (0.0, 0.002, 0.005, 0.01, 0.02, 0.05):
+        parent = sqlite.runs.submit(SubmitRequest(config=CONFIG)).id
+        train(sqlite, parent, [started(total=30), *points(1, 30), save(sqlite, parent, 1, 30, "best", "last")])
+        child = fork(sqlite, parent, "best", epochs=5)
+        sqlite.runs.set_desired_state(child, DesiredState.KILL)  # it must not be claimed for the next parent
+        code = (
+            "import sys\nfrom imgcls_lab.settings import Settings\nfrom imgcls_lab.store import Store\n"
+            f"store = Store.open(Settings(home={home!r}))\nprint('ready', flush=True)\n"
+            f"sys.stdin.readline()\nstore.runs.delete({parent!r})\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+        assert past(sqlite, child) == [*range(1, 31)]
+        assert (sqlite.settings.run_dir(child) / "parent/a000-s00000030/model.safetensors").is_file()
