@@ -54,6 +54,7 @@ from imgcls_lab.schemas.runs import (
     Deletion,
     EditedRun,
     EditedRuns,
+    ForkRequest,
     ResumeRequest,
     RunDetail,
     RunEdits,
@@ -75,6 +76,7 @@ class WireTypes(Wire):
     comparison: ComparisonView
     submit: SubmitRequest
     resume: ResumeRequest
+    fork: ForkRequest
     claim: ClaimView
     claim_request: ClaimRequest
     columns: RunColumns

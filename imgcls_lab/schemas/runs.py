@@ -79,6 +79,7 @@ class RunView(Wire):
     model_flavour: str
     lineage: str = ""  # the first run of the tree of forks that it belongs to; empty: it has no parent and no fork
     fork_step: int | None = None  # of a fork: the step at which it left its parent
+    fork_epoch: float | None = None  # the same in epochs
     from_best: bool = False  # it began with the best model of its parent, which its own folder holds
     root: str
     batch_size: int | None

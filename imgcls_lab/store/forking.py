@@ -125,6 +125,8 @@ def complete(session: Session, run: Run, fork: forks.Fork, parent: Run) -> None:
     """
     run.payload = fork.to_payload()
     run.fork_step, run.lineage, run.repetition = fork.step, parent.lineage or parent.id, ""
+    steps_per_epoch = (parent.total_steps or 0) / (parent.epochs or 1)
+    run.fork_epoch = fork.epoch + (fork.epoch_steps / steps_per_epoch if steps_per_epoch else 0.0)
     if "data_revision" not in fork.changes:
         session.info.get("overlays", {}).pop(run.id, None)
         run.data_revision, run.data_revision_digest = parent.data_revision, parent.data_revision_digest

@@ -78,8 +78,8 @@ def _parent(session: Session, run: Run) -> Run | None:
 
 
 def _read(session: Session, table: Any, run: Run, tags: set[int] | None, last: int | None) -> Points:
-    query: Any = select(table.tag_id, table.step, table.epoch, table.time, table.value)
-    query = query.where(table.run_number == run.number)
+    columns: Any = (table.tag_id, table.step, table.epoch, table.time, table.value)
+    query: Any = select(*columns).where(table.run_number == run.number)
     if tags is not None:
         query = query.where(col(table.tag_id).in_(tags))
     if last is not None:

@@ -206,6 +206,7 @@ class Run(Table, table=True):
     repetition: str = Field(default="", index=True)  # the same for runs that differ in their seed alone; "": no config
     lineage: str = Field(default="", index=True)  # the first run of a tree of forks; "": neither a fork nor forked
     fork_step: int | None = None  # of a fork: the step at which it left its parent, whose id is in its payload
+    fork_epoch: float | None = None
     payload: dict[str, Any] = json_column()
     requested_device: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
     requested_gpus: int = 1

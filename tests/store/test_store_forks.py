@@ -64,7 +64,8 @@ def test_a_fork_holds_all_that_it_needs_of_its_parent(store: Store, parent: str)
     folder = store.settings.run_dir(child.id)
     assert (child.name, child.parent_id, child.lineage, child.fork_step) == ("digits, from epoch 1", parent, parent, 10)
     assert (child.state, child.config["lr"], child.config["epochs"]) == (RunState.QUEUED, 1e-4, 3)
-    assert store.runs.get(parent).lineage == parent
+    assert (store.runs.get(parent).lineage, child.fork_epoch) == (parent, 1.0)
+    assert store.runs.get(fork(store, parent, "step 15")).fork_epoch == 1.5
     said = Fork.of_folder(folder)
     assert said is not None
     assert (said.run, said.attempt, said.step, said.changes) == (parent, 1, 10, {"lr": 1e-4})

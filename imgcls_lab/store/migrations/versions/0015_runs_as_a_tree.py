@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("runs", sa.Column("lineage", sa.String(), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("fork_step", sa.Integer(), nullable=True))
+    op.add_column("runs", sa.Column("fork_epoch", sa.Float(), nullable=True))
     op.create_index("ix_runs_lineage", "runs", ["lineage"])
     op.create_table(
         "inherited_metrics",
@@ -35,5 +36,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("inherited_metrics")
     op.drop_index("ix_runs_lineage", "runs")
+    op.drop_column("runs", "fork_epoch")
     op.drop_column("runs", "fork_step")
     op.drop_column("runs", "lineage")

@@ -22,6 +22,7 @@ export interface WireTypes {
   comparison: Comparison;
   submit: SubmitRequest;
   resume: ResumeRequest;
+  fork: ForkRequest;
   claim: Claim;
   claim_request: ClaimRequest;
   columns: RunColumns;
@@ -153,6 +154,7 @@ export interface RunDetail {
   model_flavour: string;
   lineage?: string;
   fork_step?: number | null;
+  fork_epoch?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
@@ -302,6 +304,7 @@ export interface Run {
   model_flavour: string;
   lineage?: string;
   fork_step?: number | null;
+  fork_epoch?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
@@ -388,6 +391,20 @@ export interface ResumeRequest {
   config?: {
     [k: string]: unknown;
   };
+}
+/**
+ * A run that goes on from a checkpoint of another one.
+ *
+ * at: `last`, `best`, `epoch 12`, `step 340`, or a checkpoint's name; fields: settings that it has otherwise;
+ * on_schedule: whether the learning rate goes on along the same curve, or begins it anew.
+ */
+export interface ForkRequest {
+  at?: string;
+  fields?: {
+    [k: string]: unknown;
+  };
+  on_schedule?: 'continue' | 'restart';
+  name?: string | null;
 }
 /**
  * What a run from elsewhere would execute if its user claimed it.
@@ -646,6 +663,7 @@ export interface EditedRun {
   model_flavour: string;
   lineage?: string;
   fork_step?: number | null;
+  fork_epoch?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
@@ -1177,6 +1195,7 @@ export interface Queued {
   model_flavour: string;
   lineage?: string;
   fork_step?: number | null;
+  fork_epoch?: number | null;
   from_best?: boolean;
   root: string;
   batch_size: number | null;
