@@ -81,13 +81,12 @@ class ModelFields(FieldGroup):
         labels={"": "the newest"},
         at_fork="refused",
     )
-    unfreeze_epoch: int | None = field(
+    unfreeze_epoch: Positive | None = field(
         None,
         "model",
         "Unfreeze after",
         "Epochs after which the frozen backbone is trained, too; empty: it stays frozen.",
         unit="epochs",
-        gt=0,
         labels={"": "never"},
         applies=(When("freeze_backbone", (True,)),),
         at_fork="fresh_optimizer",
