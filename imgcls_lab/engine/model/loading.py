@@ -10,20 +10,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 import transformers
 from torch import nn
-from torch.nn.modules import module as hooks
 from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedConfig
-from transformers.initialization import meta_device_safe_creation_ops, no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 from transformers.utils.hub import cached_file, extract_commit_hash
@@ -31,12 +27,11 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 from imgcls_lab import model_folder
 from imgcls_lab.config.model import WEIGHTS
 from imgcls_lab.engine.model.load_errors import needs_own_code, unloadable
+from imgcls_lab.engine.model.model_size import check_size
 from imgcls_lab.engine.model.processor_values import allowed_processor
 from imgcls_lab.errors import ModelError
 from imgcls_lab.model_folder import ModelFileError
 
-MAX_PARAMETERS = 20_000_000_000  # of a model; the largest image classifiers have a third of it
-MAX_MODULES = 20_000  # of a model; the deepest have a few thousand
 # shieldgemma2 holds a language model of any kind
 CLASSIFIERS = frozenset(MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES) - {"shieldgemma2"}
 _AUTO: Any = AutoModelForImageClassification
@@ -166,7 +161,7 @@ def load_processor(files: ModelFiles) -> Any:
 # ── model ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def new_model(config: PreTrainedConfig, name: str) -> nn.Module:
     """A model with random weights. Raises ModelError if the config is of no image classifier, or of a huge one."""
-    _check_size(config, name)
+    check_size(config, name)
     try:
         model: nn.Module = _AUTO.from_config(config, trust_remote_code=False)
     except Exception as error:
@@ -179,7 +174,7 @@ def pretrained_model(files: ModelFiles, config: PreTrainedConfig) -> tuple[Any, 
 
     Raises ModelError.
     """
-    _check_size(config, files.name)
+    check_size(config, files.name)
     try:
         weights = _weights(files)
     except ModelFileError as error:
@@ -238,48 +233,3 @@ def _staged(files: ModelFiles, weights: Mapping[str, Path]) -> Iterator[str]:
         for file, path in weights.items():
             (folder / file).symlink_to(path.absolute())
         yield name
-
-
-class _TooLargeError(Exception):
-    """A model outgrew its limit while it was formed."""
-
-
-def _check_size(config: PreTrainedConfig, name: str) -> None:
-    """Raises ModelError for a model that this machine cannot hold. Its form alone is made, without memory for weights.
-
-    What else is wrong with a config is said by whoever makes the model.
-    """
-    free = psutil.virtual_memory().available
-    limit = min(MAX_PARAMETERS, free // 4)
-    thread, parameters, modules = threading.get_ident(), 0, 0
-
-    def count_tensor(_module: nn.Module, _name: str, tensor: torch.Tensor | None) -> None:
-        nonlocal parameters
-        if tensor is not None and threading.get_ident() == thread:
-            parameters += tensor.numel()
-            if parameters > limit:
-                raise _TooLargeError(f"more than {limit:,} parameters, and {free / 1e9:,.0f} GB of memory are free")
-
-    def count_module(_module: nn.Module, _name: str, _child: nn.Module | None) -> None:
-        nonlocal modules
-        modules += threading.get_ident() == thread
-        if modules > MAX_MODULES:
-            raise _TooLargeError(f"more than {MAX_MODULES:,} layers")
-
-    with ExitStack() as stack:
-        stack.callback(hooks.register_module_parameter_registration_hook(count_tensor).remove)
-        stack.callback(hooks.register_module_buffer_registration_hook(count_tensor).remove)
-        stack.callback(hooks.register_module_module_registration_hook(count_module).remove)
-        contexts = (torch.device("meta"), meta_device_safe_creation_ops(), no_init_weights())
-        for context in (*contexts, torch.random.fork_rng(devices=[])):
-            stack.enter_context(context)
-        try:
-            _AUTO.from_config(config, trust_remote_code=False)
-        except _TooLargeError as error:
-            raise ModelError(
-                f"The config.json of the model “{name}” asks for {error}. Take a smaller model.",
-                reason="model_too_large",
-                model=name,
-            ) from None
-        except Exception as error:
-            raise unloadable(name, error) from error
