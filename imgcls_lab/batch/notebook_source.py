@@ -10,10 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import nbformat
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING, Any
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.parameters import checked, declared
@@ -21,6 +18,11 @@ from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.input_file import read_given
 from imgcls_lab.schemas import DerivedView, ParameterView
 from imgcls_lab.settings import Settings
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+# nbformat is imported by what reads a notebook: it takes as long as all else that `import imgcls_lab.api` needs
 
 LARGEST = 20_000_000  # bytes
 REMEDY = "Clear its outputs and take pictures out of it."
@@ -47,6 +49,8 @@ class NotebookSource:
 
 def read(path: str | Path) -> NotebookSource:
     """Raises InputError unless it is a local notebook in Python, and NotFoundError if there is no such file."""
+    import nbformat
+
     file = local(path)
     try:
         text = read_given(file, LARGEST, REMEDY).decode("utf-8")
@@ -86,6 +90,8 @@ def local(path: str | Path) -> Path:
 
 
 def _source_of(file: Path, notebook: NotebookNode) -> NotebookSource:
+    import nbformat
+
     kernel = notebook.metadata.get("kernelspec", {})
     language = kernel.get("language") or notebook.metadata.get("language_info", {}).get("name") or "python"
     if str(language).lower() not in {"python", "ipython"}:
@@ -107,6 +113,8 @@ def _source_of(file: Path, notebook: NotebookNode) -> NotebookSource:
 
 def parse(payload: dict[str, Any], settings: Settings) -> NotebookSource:
     """The notebook that a payload names, as it was stored. Raises NotFoundError."""
+    import nbformat
+
     text = stored_text(payload, settings)
     notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     return _source_of(Path(str(payload.get("notebook", ""))), notebook)
@@ -118,6 +126,8 @@ def queued(text: bytes, payload: dict[str, Any], file: Path) -> tuple[NotebookSo
     papermill writes each name unescaped into the code, and each value as the notebook's language has it. Raises
     ConflictError for a notebook that is not the queued one, InputError.
     """
+    import nbformat
+
     check_digest(text, payload, file)
     notebook = nbformat.reads(text.decode(), as_version=4)  # type: ignore[no-untyped-call]
     source = _source_of(file, notebook)
