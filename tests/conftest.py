@@ -11,6 +11,11 @@ from typing import NoReturn
 
 import pytest
 
+# before torch and numpy are imported, here and in the processes of the tests: several workers share two cores, and a
+# thread of OpenMP that spins until its fellow gets one computes three to eight times as long as one that sleeps
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from imgcls_lab import images
 from imgcls_lab.inference_client import InferenceClient
 from imgcls_lab.settings import Settings
