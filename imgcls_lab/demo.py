@@ -20,6 +20,9 @@ def prepare() -> DemoFiles:
     """Write and register the demo's images, model and config where they are missing, in this process's home.
 
     Raises ConflictError if another folder has the name.
+
+    >>> lab.demo.prepare().root.name
+    'digits'
     """
     from imgcls_lab.api import context
 
@@ -27,7 +30,11 @@ def prepare() -> DemoFiles:
 
 
 def launch(files: DemoFiles, epochs: int | None = None) -> Run:
-    """Queue the demo's training. epochs: by default the demo's own number."""
+    """Queue the demo's training. epochs: by default the demo's own number.
+
+    >>> lab.demo.launch(lab.demo.prepare(), epochs=1).config.epochs
+    1
+    """
     from imgcls_lab import api
 
     config = files.config
@@ -43,6 +50,9 @@ class _Demo(ModuleType):
         """Train the demo, wait for it, and return its run, as `imgcls-lab demo` does.
 
         Raises ImgclsError if it fails. An interrupt ends the wait and leaves the run alone.
+
+        >>> lab.demo(epochs=1).state
+        <RunState.SUCCEEDED: 'succeeded'>
         """
         return launch(prepare(), epochs).wait()
 

@@ -15,6 +15,9 @@ def audit_events(
     """Who launched, stopped, edited or deleted what, newest first; `text` of an event says it.
 
     run: a run, or the beginning of the id of one, deleted ones too; since: a Unix time.
+
+    >>> len(lab.audit_events(run, limit=1))
+    1
     """
     run_id = run.id if isinstance(run, Run) else run
     return context.store().events.list(run=run_id, user=user, since=since, limit=limit)

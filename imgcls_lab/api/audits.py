@@ -59,6 +59,11 @@ class Audit(Gallery):
         return Problems(self.title, [problem for some in found for problem in some], self.origin).gallery()
 
     def refresh(self) -> Self:
+        """Look again.
+
+        >>> data.last_audit().refresh().dataset.name == data.name
+        True
+        """
         self.view = self._store.audits.view(self.dataset.id)
         return self
 
@@ -67,6 +72,9 @@ class Audit(Gallery):
 
         Raises ImgclsError with the audit's own sentence if it failed, and TimeoutError after `timeout` seconds; the
         audit goes on. An interrupt ends the wait alone, too.
+
+        >>> data.audit(wait=False).wait(timeout=300).view.state
+        <RunState.SUCCEEDED: 'succeeded'>
         """
         start, executor = time.monotonic(), ExecutorWatch(self._store)
         while self.refresh().view.state in ACTIVE:
@@ -85,14 +93,23 @@ class Audit(Gallery):
         return self
 
     def cancel(self) -> Self:
-        """Stop it; what it found so far stays. Raises NotFoundError where it has ended."""
+        """Stop it; what it found so far stays. Raises NotFoundError where it has ended.
+
+        >>> started = data.audit(wait=False)
+        >>> started.cancel() is started
+        True
+        """
         self.view = self._store.audits.cancel(self.dataset.id)
         return self
 
     def problems(
         self, kind: str | None = None, *, leak: bool | None = None, limit: int | None = None
     ) -> list[ProblemView]:
-        """What it found so far, by kind and the worst first. leak: only those across splits, or only the others."""
+        """What it found so far, by kind and the worst first. leak: only those across splits, or only the others.
+
+        >>> len(data.last_audit().problems(limit=3)) <= 3
+        True
+        """
         found: list[ProblemView] = []
         while limit is None or len(found) < limit:
             most = PAGE if limit is None else min(PAGE, limit - len(found))
@@ -106,6 +123,11 @@ class Audit(Gallery):
         """Write the map as a Parquet file, as for Embedding Atlas.
 
         Raises ConflictError where the audit has no map, InputError where the file cannot be written.
+
+        >>> data.last_audit().write_map("map.parquet")
+        Traceback (most recent call last):
+            ...
+        imgcls_lab.errors.ConflictError: ...
         """
         write_parquet(self._store.dataset_pages.map(self.dataset.id), Path(path))
 
@@ -124,6 +146,9 @@ def audit(
     dataset: its name, number or folder. model: a registered model; run: a run whose best checkpoint gives the features.
     revision: of the data set, by default its folders as they are. An audit that is under way and does as much is
     joined. Raises InputError, NotFoundError, ConflictError; ImgclsError where it fails.
+
+    >>> lab.audit(data.root).view.state
+    <RunState.SUCCEEDED: 'succeeded'>
     """
     store = context.store()
     found = find_dataset(store, dataset)

@@ -31,6 +31,9 @@ def compare(*runs: Run | str | Iterable[Run | str]) -> Comparison:
     """Up to 100 runs beside each other: `lab.compare(first, second)`, `lab.compare(lab.runs(where="lr>1e-3"))`.
 
     Each is a run, its id or the beginning of it. Raises NotFoundError; InputError for fewer than two or more than 100.
+
+    >>> lab.compare(run, sweep.best).frame["state"].tolist()
+    ['succeeded', 'succeeded']
     """
     ids: list[str] = []
     for item in runs:
@@ -62,7 +65,11 @@ class Comparison(Shown):
         return pd.DataFrame(self.rows(), index=pd.Index([run.id for run in self.view.runs], name="id"))
 
     def rows(self) -> dict[str, list[Any]]:
-        """The columns of `frame`: a value a run each."""
+        """The columns of `frame`: a value a run each.
+
+        >>> lab.compare(run, sweep.best).rows()["name"][0]
+        'first digits'
+        """
         runs = self.view.runs
         return {
             "name": [run.name for run in runs],
@@ -100,6 +107,9 @@ class Comparison(Shown):
         """What the second of two runs fixed and broke against the first, with the 95 % interval of the difference.
 
         Raises InputError for more than two runs; ConflictError where both share no image.
+
+        >>> len(lab.compare(run, sweep.best).flips().frame.columns) > 3
+        True
         """
         if len(self.view.runs) != 2:
             raise InputError("Fixed and broken images are those of two runs; compare two.")

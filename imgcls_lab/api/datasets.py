@@ -80,7 +80,11 @@ class Dataset:
         return Path(self._view.root)
 
     def detail(self, revision: int | None = None) -> DatasetDetail:
-        """Counts by class and split, sizes, formats, the newest revision."""
+        """Counts by class and split, sizes, formats, the newest revision.
+
+        >>> len(data.detail().classes)
+        10
+        """
         return self._store.dataset_pages.detail(self.id, revision)
 
     # ── images ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,6 +96,9 @@ class Dataset:
 
         by: the first n in an order instead: name, label, size (bytes) or pixels, the largest first. revision: by
         default the newest. Waits for the first look at the files. Raises InputError for an unknown split, label or by.
+
+        >>> len(data.samples(4, split="train"))
+        4
         """
         split, by = one_of("split", split, SPLITS), one_of("by", by, get_args(Order))
         label = one_of("label", label, self._view.classes)
@@ -117,6 +124,9 @@ class Dataset:
 
         Label errors and outliers need an audit with a model: `audit(model=...)` or `audit(run=...)`. Raises InputError
         for an unknown kind.
+
+        >>> len(data.problems(n=2)) <= 2
+        True
         """
         kind = one_of("kind", kind, get_args(ProblemKind))
         found = self._looked_at().problems(kind, leak=leak, limit=n)
@@ -129,11 +139,19 @@ class Dataset:
         self, *, model: str | int | None = None, run: Run | str | None = None, revision: int | None = None,
         device: str | None = None, wait: bool = True,
     ) -> Audit:  # fmt: skip
-        """Look for problems; see `lab.audit`."""
+        """Look for problems; see `lab.audit`.
+
+        >>> data.audit().view.state
+        <RunState.SUCCEEDED: 'succeeded'>
+        """
         return audits.audit(self.id, model=model, run=run, revision=revision, device=device, wait=wait)
 
     def last_audit(self) -> Audit:
-        """The newest audit, running or done."""
+        """The newest audit, running or done.
+
+        >>> data.last_audit().wait().view.state
+        <RunState.SUCCEEDED: 'succeeded'>
+        """
         return Audit(self._view, self._store)
 
     # ── corrections ─────────────────────────────────────────────────────────────────────────────────────────
@@ -141,32 +159,65 @@ class Dataset:
         """Give images another class, as a new revision. images: ids, or paths inside the data set; one or several.
 
         All files with the same content are corrected together; only: those of one split alone, train, val or test.
+
+        >>> image = data.samples(20, label="1").frame["image"][2]
+        >>> data.relabel(image, "7", message="it is a 7").message
+        'it is a 7'
         """
         made = revisions.relabel(self.name, _listed(images), label, only=only, message=message)
         return self._revision(made)
 
     def exclude(self, images: Images, *, only: str | None = None, message: str = "") -> Revision:
-        """Exclude images from training and evaluation, as a new revision; only="train": a copy in val/ stays."""
+        """Exclude images from training and evaluation, as a new revision; only="train": a copy in val/ stays.
+
+        >>> data.exclude(data.samples(20).frame["image"][1], message="blurred").message
+        'blurred'
+        """
         return self._revision(revisions.exclude(self.name, _listed(images), only=only, message=message))
 
     def restore(self, images: Images, *, only: str | None = None, message: str = "") -> Revision:
-        """Let the folders of images say their class again, as a new revision."""
+        """Let the folders of images say their class again, as a new revision.
+
+        >>> image = data.samples(20).frame["image"][3]
+        >>> made = data.exclude(image)
+        >>> data.restore(image).number - made.number
+        1
+        """
         return self._revision(revisions.restore(self.name, _listed(images), only=only, message=message))
 
     def undo(self, revision: int | None = None) -> Revision:
-        """Add a revision that takes back what one changed, by default the newest."""
+        """Add a revision that takes back what one changed, by default the newest.
+
+        >>> made = data.exclude(data.samples(20).frame["image"][5])
+        >>> data.undo().number - made.number
+        1
+        """
         return self._revision(revisions.undo(self.name, revision))
 
     def revisions(self) -> Revisions:
-        """The revisions, newest first."""
+        """The revisions, newest first.
+
+        >>> made = data.exclude(data.samples(20).frame["image"][4])
+        >>> data.revisions()[0].number == made.number
+        True
+        """
         return Revisions(self.name, revisions.revisions(self.name), self.diff)
 
     def diff(self, revision: int, against: int | None = None) -> Difference:
-        """What differs between a revision and its parent, or another one."""
+        """What differs between a revision and its parent, or another one.
+
+        >>> made = data.exclude(data.samples(20).frame["image"][0])
+        >>> len(data.diff(made.number))
+        1
+        """
         return Difference(self.name, revisions.diff(self.name, revision, against), revision, self._origin())
 
     def export(self, out: Path | str, *, revision: int | None = None) -> ExportedFolder:
-        """Write the data set as a revision, by default the newest, has it: a real folder of images."""
+        """Write the data set as a revision, by default the newest, has it: a real folder of images.
+
+        >>> data.export("corrected").folder.name
+        'corrected'
+        """
         return revisions.export(self.name, out, revision=revision)
 
     def __repr__(self) -> str:
@@ -196,6 +247,9 @@ def dataset(named: str | os.PathLike[str] | int) -> Dataset:
     """A data set by its name, number or folder. A folder that is not registered yet is registered under its name.
 
     Raises NotFoundError, and InputError for a folder that cannot be trained on, with the reason.
+
+    >>> len(lab.dataset(data.root).samples(4))
+    4
     """
     store = context.store()
     try:

@@ -232,6 +232,9 @@ class RunEvaluations(ABC):
         """Images of an evaluation, or of the training set (`split="train"`), as `EvaluatedQuery` names them.
 
         n: how many at most, by default all. Raises InputError, NotFoundError.
+
+        >>> len(run.images(3, sort="confidence"))
+        3
         """
         query.setdefault("limit", MAX_PAGE)
         asked = request(EvaluatedQuery, **query)
@@ -253,30 +256,54 @@ class RunEvaluations(ABC):
         """Wrongly classified images, those of the largest loss first; by="confidence": the surest ones first.
 
         n: how many at most, None for all; epoch: by default the best. query: label, predicted, low, high.
+
+        >>> set(run.mistakes(5, by="confidence").frame["correct"])
+        {False}
         """
         one_of("by", by, get_args(ImageOrder))
         return self.images(n, show="mistakes", sort=by, split=split, epoch=epoch, **query)
 
     def evaluation(self, split: str = "val", epoch: int | None = None) -> Evaluation:
-        """The stored evaluation of an epoch, by default the best; "test": of the best model on test/."""
+        """The stored evaluation of an epoch, by default the best; "test": of the best model on test/.
+
+        >>> run.evaluation().view.images
+        60
+        """
         view = self._source().evaluation(split, epoch)
         return Evaluation(view, lambda: self.images(split=split, epoch=view.epoch, sort="name", order="asc"))
 
     def confusion_matrix(self, split: str = "val", epoch: int | None = None) -> ConfusionMatrix:
-        """Images by true and predicted class."""
+        """Images by true and predicted class.
+
+        >>> run.confusion_matrix().frame.shape
+        (10, 10)
+        """
         return ConfusionMatrix(self._source().evaluation(split, epoch))
 
     def reliability(self, split: str = "val", epoch: int | None = None) -> Reliability:
-        """How often it is right at each confidence."""
+        """How often it is right at each confidence.
+
+        >>> len(run.reliability().frame)
+        15
+        """
         return Reliability(self._source().evaluation(split, epoch))
 
     def flips(self, other: RunEvaluations | str | None = None, split: str = "val") -> Flips:
-        """What it fixed and broke compared with another run, by default the one that it was continued from."""
+        """What it fixed and broke compared with another run, by default the one that it was continued from.
+
+        >>> run.flips(sweep.best).frame.columns[:3].tolist()
+        ['change', 'image', 'name']
+        """
         against = other.id if isinstance(other, RunEvaluations) else other
         return Flips(self._source().flips(against, split), self._origin())
 
     def image(self, image: str, split: str = "val", epoch: int | None = None) -> ImageStory:
-        """One image by its id (SHA-256 of the file) or by its path inside the data set, such as val/cat/1.jpg."""
+        """One image by its id (SHA-256 of the file) or by its path inside the data set, such as val/cat/1.jpg.
+
+        >>> image = run.images(1).frame["image"][0]
+        >>> run.image(image).frame["epoch"].tolist()
+        [1, 2]
+        """
         return ImageStory(self._source().image(Wanted(image, split, epoch)), self._origin())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from imgcls_lab.api.evaluations import RunEvaluations
 from imgcls_lab.api.validation import request
+from imgcls_lab.config import takes_fields
 from imgcls_lab.executor import client
 from imgcls_lab.forks import LrSchedule
 from imgcls_lab.schemas import ForkRequest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class RunForks(RunEvaluations):
     """A run, as far as other runs begin with its checkpoints."""
 
+    @takes_fields(of_config=True)
     def fork(
         self,
         at: str | int = "last",
@@ -32,6 +34,9 @@ class RunForks(RunEvaluations):
         that the learning rate of a run with these settings has; "restart" begins it anew, with its warm-up. The same
         fork twice is the same run. It needs this run no more, which may go on or be deleted. Raises ConfigError for
         what a fork cannot change, NotFoundError for a checkpoint that is not kept.
+
+        >>> run.fork("last", epochs=4, name="longer").config.epochs
+        4
         """
         store = self._indexed("fork")
         wanted = request(ForkRequest, at=str(at), fields=changes, on_schedule=on_schedule, name=name)
@@ -40,13 +45,20 @@ class RunForks(RunEvaluations):
         return self._of(child.id, store)
 
     def extend(self, epochs: int, *, on_schedule: LrSchedule = "continue", name: str | None = None) -> Self:
-        """Queue a run that goes on from its last checkpoint until so many epochs are done in all; else as `fork`."""
+        """Queue a run that goes on from its last checkpoint until so many epochs are done in all; else as `fork`.
+
+        >>> run.extend(3).config.epochs
+        3
+        """
         return self.fork("last", on_schedule=on_schedule, name=name, epochs=epochs)
 
     def lineage(self) -> list[Self]:
         """The tree of forks that it belongs to, the first run first; alone where there is none.
 
         `view.parent_id` and `view.fork_step` of each say where it left its parent.
+
+        >>> run.lineage()[0].name
+        'first digits'
         """
         store = self._indexed("show the forks")
         return [self._of(view.id, store) for view in store.runs.lineage(self.id)]

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
+from imgcls_lab.api.progress import line
 from imgcls_lab.api.resolving import resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import launch
+from imgcls_lab.api.saved_configs import configs
 from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
 from imgcls_lab.errors import InputError, Problem
+from imgcls_lab.events import ACTIVE
 from imgcls_lab.planning.preview import preview
+from imgcls_lab.settings import Settings
 from imgcls_lab.store.claims import config_to_reuse
 
 if TYPE_CHECKING:
@@ -35,31 +39,51 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None, **fields: Unpack
     """
     from imgcls_lab.widgets.form import RunForm
 
-    settings, store = context.settings(), context.store()
-    start = dict(config.model_dump() if isinstance(config, TrainConfig) else config or _start(store)) | {**fields}
+    store = context.store()
+    start = dict(config.model_dump() if isinstance(config, TrainConfig) else config or _start(store))
+    return RunForm({**start, **fields}, HomeDesk(context.settings(), store))
 
-    def check(given: TrainConfig) -> tuple[Sequence[Problem], Sequence[str]]:
+
+class HomeDesk:
+    """What a form asks: of the store's registries, of the folder of images, of the queue."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+
+    def suggestions(self) -> dict[str, list[str]]:
+        return {
+            "root": [item.root for item in self._store.datasets.list()],
+            "model_flavour": [item.flavour for item in self._store.models.list()],
+        }
+
+    def projects(self) -> list[str]:
+        return [item.name for item in self._store.projects.list()]
+
+    def check(self, config: TrainConfig) -> tuple[Sequence[Problem], Sequence[str]]:
         try:
-            resolved, found = resolve_and_inspect(given, settings, store)
+            resolved, found = resolve_and_inspect(config, self._settings, self._store)
             planned = preview(resolved, found)
         except InputError as error:
             return error.problems or [Problem("", str(error))], ()
         size = image_size.advice(resolved, found)
         return (), [f"Steps: {planned.steps_text}.", *found.notes, *([size] if size else [])]
 
-    def start_run(given: TrainConfig, name: str | None, project: str | None) -> Run:
-        return launch(given, name=name, project=project)
+    def launch(self, config: TrainConfig, name: str | None, project: str | None) -> Run:
+        return launch(config, name=name, project=project)
 
-    return RunForm(
-        start,
-        suggestions={
-            "root": [item.root for item in store.datasets.list()],
-            "model_flavour": [item.flavour for item in store.models.list()],
-        },
-        projects=[item.name for item in store.projects.list()],
-        check=check,
-        launch=start_run,
-    )
+    def standing(self, run: Run) -> tuple[str, bool]:
+        """How a run stands, and whether it can be stopped. A handle of its own: another thread reads here."""
+        view = Run(run.id, store=self._store).view
+        return line(view), view.state in ACTIVE
+
+    def saved(self) -> list[str]:
+        return [*configs()]
+
+    def load(self, name: str) -> TrainConfig:
+        return configs()[name].config
+
+    def save(self, name: str, config: TrainConfig) -> None:
+        configs().save(name, config)
 
 
 def _start(store: Store) -> dict[str, Any]:

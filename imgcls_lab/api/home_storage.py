@@ -11,7 +11,11 @@ from imgcls_lab.schemas import StorageKind, StorageView
 
 
 def storage() -> StorageView:
-    """The parts of the home (runs, models, caches, copies of the database) with their sizes, and the disks."""
+    """The parts of the home (runs, models, caches, copies of the database) with their sizes, and the disks.
+
+    >>> "runs" in {part.kind for part in lab.storage().parts}
+    True
+    """
     return home_storage.measure(context.store())
 
 

@@ -38,6 +38,11 @@ def launch_notebook(
     cpu or part of a GPU's name. after: runs that must succeed first. host: the host that it must run on. `lab.train` in
     it trains on the run's device, and its curves are the run's. A resume does not repeat a finished training. Raises
     NotFoundError without the file.
+
+    >>> import nbformat
+    >>> nbformat.write(nbformat.v4.new_notebook(), "empty.ipynb")
+    >>> lab.launch_notebook("empty.ipynb", name="nothing").name
+    'nothing'
     """
     settings, store = context.settings(), context.store()
     wanted = request(

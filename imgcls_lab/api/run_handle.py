@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import html
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from imgcls_lab import run_layout, run_paths
-from imgcls_lab.api import context, inference
+from imgcls_lab import run_layout
+from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.forks import RunForks
-from imgcls_lab.api.predicted import Predictions
 from imgcls_lab.api.progress import line, progress_line
-from imgcls_lab.api.resolving import print_notes
 from imgcls_lab.api.run_folder import RunFolder, parsed
+from imgcls_lab.api.run_models import RunModels
 from imgcls_lab.api.run_source import StoreRunSource
 from imgcls_lab.api.validation import project_id, request
 from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
@@ -29,12 +27,10 @@ from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundEr
 from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.schemas import (
-    CheckpointModel,
     ClaimView,
     Deletion,
     EpochReport,
     LogChunk,
-    ModelView,
     RetrainRequest,
     RunDetail,
     RunEdit,
@@ -46,18 +42,15 @@ from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
 
     from imgcls_lab.api.display import LiveCell
-    from imgcls_lab.config.evaluation import TTA
-    from imgcls_lab.engine.inference.export import Format
     from imgcls_lab.store import Store
 
 OVER = ENDED | {RunState.LOST}
 POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
-class Run(RunForks):
+class Run(RunForks, RunModels):
     """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:
@@ -111,17 +104,6 @@ class Run(RunForks):
         return self.refresh()._view.state
 
     @property
-    def best_checkpoint(self) -> Path:
-        """Folder of the best model so far, as `from_pretrained` takes it. Raises NotFoundError before the first."""
-        inside = f"{run_layout.CHECKPOINTS}/{run_layout.BEST}"
-        outside = run_layout.elsewhere(self._view.config, self.folder)
-        if not run_paths.is_folder(self.folder, inside, outside):
-            raise NotFoundError(
-                f"The run “{self.name}” has no checkpoint yet; the first comes with the first validation."
-            )
-        return self.folder / inside
-
-    @property
     def notebook(self) -> Path:
         """The executed notebook of a notebook run, saved as it goes. Raises NotFoundError before its first cell."""
         file = self.folder / run_layout.NOTEBOOK
@@ -130,7 +112,11 @@ class Run(RunForks):
         return file
 
     def refresh(self) -> Self:
-        """Read again. Raises NotFoundError if it was deleted."""
+        """Read again. Raises NotFoundError if it was deleted.
+
+        >>> run.refresh().view.epochs
+        2
+        """
         self._view = self._look()
         return self
 
@@ -140,6 +126,9 @@ class Run(RunForks):
 
         tags: one or several, by default all. Before the first validation a tag may have no points yet; later,
         NotFoundError names the tags that exist.
+
+        >>> run.metrics("loss/val").dropna().index.tolist()
+        [5, 10]
         """
         wanted = [tags] if isinstance(tags, str) else None if tags is None else list(dict.fromkeys(tags))
         source = self._files() or self._source()
@@ -155,6 +144,9 @@ class Run(RunForks):
         """Evaluation of an epoch, by default the last; with `split="test"` that of the best model on test/.
 
         It holds metrics of each class and the confusion matrix.
+
+        >>> run.report().epoch
+        2
         """
         _known("split of a report", split, ("val", "test"))
         return (self._files() or self._source()).report(epoch, split)
@@ -163,6 +155,9 @@ class Run(RunForks):
         """Its prediction for each validation image at an epoch, by default the best; "test": for each test image.
 
         Columns: path, label, correct, class_1, prob_1 ..., label_prob, loss, image. Raises NotFoundError.
+
+        >>> len(run.predictions())
+        60
         """
         from imgcls_lab.predictions import load_predictions
 
@@ -170,68 +165,30 @@ class Run(RunForks):
         wanted = epoch if epoch is not None else best.epoch if best else 0
         return load_predictions(self.folder, wanted)
 
-    # ── using its best model ────────────────────────────────────────────────────────────────────────────────
-    def evaluate(
-        self, split: str = "test", *, root: str | os.PathLike[str] | None = None, tta: TTA = "none"
-    ) -> EpochReport:
-        """Metrics of its best model on a split of its own images, or of another folder's with the same classes.
-
-        Its epoch and step are those of the checkpoint.
-        """
-        return inference.evaluate(
-            self.best_model(), split, root=root, options=inference.Options(tta), notify=print_notes
-        )
-
-    def predict(
-        self, images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, top: int = 1, tta: TTA = "none"
-    ) -> Predictions:
-        """The likeliest classes of images by its best model, a list. images: files, folders and patterns."""
-        named = [images] if isinstance(images, str | os.PathLike) else images
-        paths, options = inference.list_images(named, print_notes), inference.Options(tta)
-        answers = inference.predict(self.best_model(), paths, top=top, options=options, notify=print_notes)
-        return Predictions(self.name, list(answers))
-
-    def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
-        """Write its best model for other programs, checked on real images; returns the folder.
-
-        format: hf, onnx or torch-export. Raises MismatchError if what was written does not agree with the model.
-        """
-        return inference.export(self.refresh().best_model(), format, Path(out) if out else None).folder
-
-    def register(self, name: str = "", *, checkpoint: str = "best", description: str = "") -> ModelView:
-        """Register a checkpoint as a model, with which other runs can begin. Raises NotFoundError, ConflictError.
-
-        checkpoint: best, last or the name of one. An empty name is made from the run's.
-        """
-        wanted = request(CheckpointModel, run_id=self.id, checkpoint=checkpoint, name=name, description=description)
-        models = context.store().models
-        return models.add(models.of_checkpoint(wanted))
-
-    def best_model(self) -> inference.Model:
-        """Its best model, as `imgcls_lab.api.inference` takes it. Raises NotFoundError before the first checkpoint."""
-        best = self._view.best
-        trained_by = inference.TrainedBy(self.folder, self.config, best.epoch if best else None)
-        return inference.Model(self.best_checkpoint, trained_by)
-
-    def model(self, device: str = "auto") -> nn.Module:
-        """Its best model as transformers has it, in evaluation mode; `.config.id2label` names its classes.
-
-        device: auto (the GPU, if there is one), cpu or cuda. Raises NotFoundError before the first checkpoint.
-        """
-        return inference.load(self.best_model(), device)
-
     def log(self, tail: int = 50, node: int = 0) -> str:
-        """The last lines of what it printed. node: 1, 2 ... are the further ones of a run on several nodes."""
+        """The last lines of what it printed. node: 1, 2 ... are the further ones of a run on several nodes.
+
+        >>> "finished" in run.log(tail=3)
+        True
+        """
         text = self.output(node=node).text
         return "\n".join(text.splitlines()[-tail:])
 
     def output(self, offset: int = -65_536, node: int = 0) -> LogChunk:
-        """What it printed, from a byte on; a negative offset counts from the end. node: as in `log`."""
+        """What it printed, from a byte on; a negative offset counts from the end. node: as in `log`.
+
+        >>> run.output(0).offset
+        0
+        """
         return (self._files() or self._source()).log(offset, node=node)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
     def watch(self) -> None:
-        """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook."""
+        """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook.
+
+        >>> run.watch()
+        first digits has finished: epoch 2 of 2...
+        """
         from imgcls_lab.api.display import LiveCell
 
         cell = LiveCell(self._source(), served=self._served)
@@ -244,6 +201,9 @@ class Run(RunForks):
         Starts the executor if none lives. If that is turned off, it prints that no executor runs. Raises ImgclsError
         with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the run goes on. An
         interrupt ends the wait and leaves the run alone, too.
+
+        >>> run.wait(timeout=60).state
+        <RunState.SUCCEEDED: 'succeeded'>
         """
         progress, executor = progress_line(), ExecutorWatch(self._store)
         start = time.monotonic()
@@ -278,11 +238,21 @@ class Run(RunForks):
 
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
     def stop(self) -> Self:
-        """Ask it to end after a checkpoint; `wait` waits for that."""
+        """Ask it to end after a checkpoint; `wait` waits for that.
+
+        >>> waiting = lab.launch(config, device="H100")
+        >>> waiting.stop().state
+        <RunState.CANCELLED: 'cancelled'>
+        """
         return self._request(DesiredState.STOP)
 
     def kill(self) -> Self:
-        """End it now, without a checkpoint; `resume` goes on from the last one."""
+        """End it now, without a checkpoint; `resume` goes on from the last one.
+
+        >>> waiting = lab.launch(config, device="H100")
+        >>> waiting.kill().state
+        <RunState.CANCELLED: 'cancelled'>
+        """
         return self._request(DesiredState.KILL)
 
     @takes_fields(of_config=True)
@@ -291,6 +261,10 @@ class Run(RunForks):
 
         Without a checkpoint (`view.resumable` is false) it starts again from the beginning. changes: settings that
         change no result, such as `num_workers=0` or `cache="off"`. Raises ConfigError for others.
+
+        >>> waiting = lab.launch(config, device="H100").kill()
+        >>> waiting.resume(num_workers=0).state
+        <RunState.QUEUED: 'queued'>
         """
         store = self._indexed("resume")
         store.runs.resume(self.id, changes)
@@ -304,6 +278,9 @@ class Run(RunForks):
         It has a third of the epochs and three tenths of the learning rate; `changes` are settings that it has instead.
         The same call while such a run waits or trains gives that run. Raises ConflictError before the first
         checkpoint, NotFoundError for a revision that there is not, ConfigError.
+
+        >>> run.retrain(epochs=1).config.epochs
+        1
         """
         store = self._indexed("retrain")
         child = store.runs.retrain(self.id, request(RetrainRequest, revision=revision, name=name, fields=changes))
@@ -311,13 +288,24 @@ class Run(RunForks):
         return self._of(child.id, store)
 
     def claim_view(self) -> ClaimView:
-        """What it would execute if it were yours: for a run whose folder came from elsewhere (`view.view_only`)."""
+        """What it would execute if it were yours: for a run whose folder came from elsewhere (`view.view_only`).
+
+        >>> run.claim_view()
+        Traceback (most recent call last):
+            ...
+        imgcls_lab.errors.ConflictError: ...
+        """
         return self._indexed("claim").runs.claim_view(self.id)
 
     def claim(self) -> Self:
         """Say that a run whose folder came from elsewhere is yours: from now on it can be resumed. Starts nothing.
 
         `claim_view` shows what it would execute. Raises ConflictError with what is in the way.
+
+        >>> run.claim()
+        Traceback (most recent call last):
+            ...
+        imgcls_lab.errors.ConflictError: ...
         """
         self._indexed("claim").runs.claim(self.id)
         return self.refresh()
@@ -335,6 +323,9 @@ class Run(RunForks):
         """Change what is given. A run with a higher priority starts before others; a new `project` is made.
 
         An archived run is left out of lists; only one that has ended can be archived.
+
+        >>> run.edit(notes="the first one").view.notes
+        'the first one'
         """
         store = self._indexed("edit")
         moved = project_id(store, project, make=True) if project else None
@@ -343,17 +334,30 @@ class Run(RunForks):
         return self.refresh()
 
     def tag(self, *tags: str) -> Self:
-        """Give it tags, beside those that it has: words of letters, digits and _ . + / -."""
+        """Give it tags, beside those that it has: words of letters, digits and _ . + / -.
+
+        >>> "baseline" in run.tag("baseline").tags
+        True
+        """
         self._indexed("tag").runs.edit(self.id, request(RunEdit, add_tags=[*tags]))
         return self.refresh()
 
     def untag(self, *tags: str) -> Self:
-        """Take tags away; those that it does not have are no error."""
+        """Take tags away; those that it does not have are no error.
+
+        >>> "slow" in run.untag("slow").tags
+        False
+        """
         self._indexed("untag").runs.edit(self.id, request(RunEdit, remove_tags=[*tags]))
         return self.refresh()
 
     def delete(self) -> Deletion:
-        """Delete it with its metrics and its folder, for good; what that freed. Raises ConflictError while it lives."""
+        """Delete it with its metrics and its folder, for good; what that freed. Raises ConflictError while it lives.
+
+        >>> waiting = lab.launch(config, device="H100").kill()
+        >>> waiting.delete().deleted == [waiting.id]
+        True
+        """
         gone = self._indexed("delete").runs.delete(self.id)
         self._deleted = True
         return gone

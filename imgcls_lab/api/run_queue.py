@@ -65,9 +65,9 @@ def launch(
     `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError. Raises
     ConfigError and DataError before anything is queued.
 
-    >>> run = lab.launch(root="digits", model_flavour="tiny-resnet", load_pretrained=False, epochs=2, name="first")
-    >>> again = lab.launch(run.config, lr=1e-3, tags=["slow"])
-    >>> again.config.lr
+    >>> first = lab.launch(root="digits", model_flavour="tiny-resnet", load_pretrained=False, epochs=2, tags=["slow"])
+    >>> second = lab.launch(first.config, lr=1e-3, after=[first.kill()])
+    >>> second.config.lr
     0.001
     """
     settings, store = context.settings(), context.store()
@@ -100,7 +100,11 @@ def ids_of(runs: Iterable[Run | str]) -> list[str]:
 
 
 def run(run_id: str) -> Run:
-    """The run of an id, or of a beginning of one. Raises NotFoundError, InputError if several begin so."""
+    """The run of an id, or of a beginning of one. Raises NotFoundError, InputError if several begin so.
+
+    >>> lab.run(run.id).name
+    'first digits'
+    """
     store = context.store()
     folder = context.settings().run_dir(run_id) if is_run_id(run_id) else None
     if folder is not None and not RunFolder(folder).info:
@@ -157,9 +161,9 @@ def runs(
     as a query names them, also fields of the config and metrics; `columns` are in `frame()`. `view`: the name of a
     saved view, whose query holds, too, and whose columns and order hold where none are given.
 
-    >>> [run.name for run in lab.runs(where="lr>=5e-4 state=succeeded")]
+    >>> [run.name for run in lab.runs(where='lr>=1e-4 state=succeeded name="first digits"')]
     ['first digits']
-    >>> lab.runs(state="succeeded", epochs="<10").frame()["epochs"].tolist()
+    >>> lab.runs(state="succeeded", name="first digits", epochs="<10").frame()["epochs"].tolist()
     [2]
     """
     store = context.store()
@@ -231,7 +235,11 @@ class Runs(Sequence[Run]):
         return (Run(view.id, store=self._store) for view in self.views)
 
     def frame(self) -> pd.DataFrame:
-        """Index `id`; `best` is the best value of the metric each run watches. `owner` where there are several."""
+        """Index `id`; `best` is the best value of the metric each run watches. `owner` where there are several.
+
+        >>> lab.runs(project="flowers", columns=["loss/val"]).frame().columns[-1]
+        'loss/val'
+        """
         import pandas as pd
 
         columns = COLUMNS if len(self.owners) < 2 else [COLUMNS[0], "owner", *COLUMNS[1:]]

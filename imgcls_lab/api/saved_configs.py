@@ -16,6 +16,10 @@ def configs() -> SavedConfigs:
     """The saved configs: `lab.configs()["small"].config` is one that `lab.launch` takes.
 
     Saving under a name that is there makes a new version; older ones stay and can be restored.
+
+    >>> saved = lab.configs().save("two epochs", config)
+    >>> lab.configs()["two epochs"].config.epochs
+    2
     """
     return SavedConfigs(context.store())
 
@@ -53,6 +57,9 @@ class SavedConfigs(Mapping[str, "SavedConfig"]):
         """Save a config under a name; where the name is there, as its new version.
 
         What is not given of a config that is there stays. Raises ConfigError, ForbiddenError.
+
+        >>> lab.configs().save("slow", config, description="a low rate").number
+        1
         """
         values = (config if isinstance(config, TrainConfig) else TrainConfig.parse(config)).model_dump(mode="json")
         known = self._store.configs.named(name)
@@ -89,17 +96,36 @@ class SavedConfig:
         return f"<config “{self.name}”, version {self.number}, of the project “{self._view.project}”>"
 
     def versions(self) -> list[ConfigVersionView]:
-        """All versions, the newest first."""
+        """All versions, the newest first.
+
+        >>> lab.configs().save("older", config).versions()[-1].number
+        1
+        """
         return [*self._store.configs.versions(self._view.id)]
 
     def version(self, number: int) -> TrainConfig:
-        """What an older version holds. Raises NotFoundError."""
+        """What an older version holds. Raises NotFoundError.
+
+        >>> lab.configs().save("older", config).version(1) == config
+        True
+        """
         return TrainConfig.parse_saved(self._store.configs.config_of(self._view.id, number))
 
     def difference(self, number: int | None = None, against: int | None = None) -> list[ComparedField]:
-        """The settings in which a version (by default the newest) differs from another one, or from the defaults."""
+        """The settings in which a version (by default the newest) differs from another one, or from the defaults.
+
+        >>> saved = lab.configs().save("rates", config)
+        >>> saved = lab.configs().save("rates", config.with_changes(lr=0.5))
+        >>> [field.name for field in saved.difference(against=saved.number - 1)]
+        ['lr']
+        """
         return self._store.configs.difference(self._view.id, number, against)
 
     def restore(self, number: int) -> SavedConfig:
-        """Make an older version the newest. Raises NotFoundError, ForbiddenError."""
+        """Make an older version the newest. Raises NotFoundError, ForbiddenError.
+
+        >>> saved = lab.configs().save("older", config)
+        >>> saved.restore(1).config == config
+        True
+        """
         return SavedConfig(self._store, self._store.configs.restore(self._view.id, number))

@@ -66,6 +66,10 @@ def sweep(
     asha (random with early ends). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
     Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError, ConfigError
     and DataError before anything is queued.
+
+    >>> grid = lab.sweep(config, {"lr": [1e-4, 5e-4]}, name="grid")
+    >>> grid.stop().name
+    'grid'
     """
     budgets = _budgets(budget)
     search = {
@@ -94,9 +98,7 @@ def sweep(
 def sweeps(project: str | None = None, limit: int = 50, *, where: str = "") -> Sweeps:
     """The sweeps, newest first, of all projects or of one. where: a query as `lab.runs` takes it.
 
-    >>> [sweep.name for sweep in lab.sweeps()]
-    ['rates']
-    >>> lab.sweeps().frame["trials"].tolist()
+    >>> lab.sweeps(where="name=rates state=succeeded").frame["trials"].tolist()
     [2]
     """
     store = context.store()
@@ -220,7 +222,11 @@ class Sweep:
         raise NotFoundError(f"The sweep “{self.run.name}” has no result yet.")
 
     def results(self) -> pd.DataFrame:
-        """A row a trial, index `trial`: its parameters, state, value of the metric, epochs, seconds, and run."""
+        """A row a trial, index `trial`: its parameters, state, value of the metric, epochs, seconds, and run.
+
+        >>> sweep.results()["state"].tolist()
+        ['succeeded', 'succeeded']
+        """
         import pandas as pd
 
         view = self.view
@@ -240,17 +246,30 @@ class Sweep:
         return pd.DataFrame(rows, index=index, columns=columns)
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Wait until it has ended, with a line of progress. Raises ImgclsError if it failed, TimeoutError."""
+        """Wait until it has ended, with a line of progress. Raises ImgclsError if it failed, TimeoutError.
+
+        >>> sweep.wait(timeout=60).state
+        <RunState.SUCCEEDED: 'succeeded'>
+        """
         self.run.wait(timeout)
         return self
 
     def stop(self) -> Self:
-        """End it and its trials after a checkpoint each; `fill` goes on from there."""
+        """End it and its trials after a checkpoint each; `fill` goes on from there.
+
+        >>> grid = lab.sweep(config, {"lr": [3e-5]}, name="stopped")
+        >>> grid.stop().name
+        'stopped'
+        """
         self.run.stop()
         return self
 
     def fill(self) -> Self:
-        """Run the trials that are missing, have failed or were stopped. Raises ConflictError while it runs."""
+        """Run the trials that are missing, have failed or were stopped. Raises ConflictError while it runs.
+
+        >>> sweep.fill().wait(timeout=60).state
+        <RunState.SUCCEEDED: 'succeeded'>
+        """
         self.run.resume()
         return self
 
@@ -258,6 +277,10 @@ class Sweep:
         """A sweep over more values of the same parameters; it reuses the trials of this one.
 
         Raises ConfigError where nothing is new.
+
+        >>> wider = sweep.extend({"lr": [5e-3]})
+        >>> wider.stop().name
+        'rates'
         """
         added = make_request(base={}, space=space).space
         merged: dict[str, Choices | Range] = dict(self.request.space)
@@ -281,6 +304,9 @@ class Sweep:
         """Write an executed notebook with its tables and plots; it needs only pandas to run again.
 
         How the plots are drawn stands in it, too.
+
+        >>> sweep.report("rates.ipynb").name
+        'rates.ipynb'
         """
         from imgcls_lab.batch.sweep_report import write_report
 

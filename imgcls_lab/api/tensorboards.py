@@ -27,6 +27,10 @@ def tensorboard(runs: Run | str | Iterable[Run | str], *, tag: str | None = None
     """Show TensorBoard of a run, a sweep or several runs, by handles or ids. Raises NotFoundError, InputError.
 
     tag: the curve to show at first, such as "loss/train"; by default all.
+
+    >>> lab.tensorboard(run)
+    TensorBoard of first digits shows in JupyterLab; elsewhere open it with
+      tensorboard --logdir ...
     """
     bundle = bundle_of(runs, tag)
     if not in_notebook():

@@ -66,9 +66,8 @@ def train(
     are then the run's. Raises ConfigError and DataError before anything is written, ConflictError if `out` holds
     something else, StoppedError when a notebook run was stopped, and ImgclsError with a sentence if training fails.
 
-    >>> run = lab.train(config, epochs=1, name="here and now")  # doctest: +ELLIPSIS
-    ...
-    >>> run.state
+    >>> lab.train(config, epochs=1, name="here and now").state
+    The model ... comes without an image processor, so images are resized to 32 px ...
     <RunState.SUCCEEDED: 'succeeded'>
     """
     config, settings = config_of(config, fields), context.settings()

@@ -157,12 +157,20 @@ class TrainConfig(
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
     @classmethod
     def known_names(cls) -> dict[str, str]:
-        """What a user may write for a field -> the field: by its name, its title or its former name."""
+        """What a user may write for a field -> the field: by its name, its title or its former name.
+
+        >>> lab.TrainConfig.known_names()["learning_rate"]
+        'lr'
+        """
         return {**field_names(cls), **FORMER_FIELDS}
 
     @classmethod
     def parse(cls, data: Mapping[str, Any] | str | bytes) -> Self:
-        """The config in a mapping or a JSON text. Raises ConfigError with one sentence a wrong field."""
+        """The config in a mapping or a JSON text. Raises ConfigError with one sentence a wrong field.
+
+        >>> lab.TrainConfig.parse('{"root": "flowers", "lr": 0.5}').lr
+        0.5
+        """
         try:
             if isinstance(data, str | bytes):
                 return cls.model_validate_json(data)
@@ -172,7 +180,11 @@ class TrainConfig(
 
     @classmethod
     def parse_saved(cls, data: Mapping[str, Any] | str | bytes) -> Self:
-        """The config that this version or an earlier one saved with a run. Raises ConfigError."""
+        """The config that this version or an earlier one saved with a run. Raises ConfigError.
+
+        >>> lab.TrainConfig.parse_saved({"root": "flowers", "workers": 2}).num_workers
+        2
+        """
         try:
             values = json.loads(data) if isinstance(data, str | bytes) else data
         except (ValueError, RecursionError):  # of JSON or UTF-8; too deep
@@ -192,6 +204,9 @@ class TrainConfig(
 
         folder: the run's, for the sentence on how to start another run. Raises ConfigError with a sentence for each
         field that changes the result, or that is wrong.
+
+        >>> config.resumed_with({"num_workers": 1}, "folder").num_workers
+        1
         """
         after = self.with_changes(**changes)
         refused = [
@@ -209,12 +224,20 @@ class TrainConfig(
         )
 
     def changes_from(self, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Field -> (value before, value now) of what differs from a config as JSON; fields it lacks are left out."""
+        """Field -> (value before, value now) of what differs from a config as JSON; fields it lacks are left out.
+
+        >>> config.with_changes(lr=0.5).changes_from({"lr": 0.1})
+        {'lr': (0.1, 0.5)}
+        """
         now = self.model_dump(mode="json")
         return {name: (before[name], now[name]) for name in now if name in before and before[name] != now[name]}
 
     def differing(self) -> dict[str, Any]:
-        """The fields that do not have their default, and those that have none."""
+        """The fields that do not have their default, and those that have none.
+
+        >>> lab.TrainConfig(root="flowers", lr=0.5).differing()
+        {'root': 'flowers', 'lr': 0.5}
+        """
         fields = type(self).model_fields
         return {
             name: getattr(self, name)
@@ -238,12 +261,20 @@ class TrainConfig(
         return f"<table>{head}{rows}</table><p>{rest} as by default.</p>"
 
     def result_fields(self) -> dict[str, Any]:
-        """The fields that affect the result, without where the data lies: the config's part of a run's identity."""
+        """The fields that affect the result, without where the data lies: the config's part of a run's identity.
+
+        >>> "root" in config.result_fields()
+        False
+        """
         names = [n for n, f in type(self).model_fields.items() if _extra(f).get("affects_result") and n != "root"]
         return self.model_dump(mode="json", include=set(names))
 
     def digest(self) -> str:
-        """SHA-256 (hex) of all fields, root included: says whether two configs are the same."""
+        """SHA-256 (hex) of all fields, root included: says whether two configs are the same.
+
+        >>> config.digest() == config.with_changes(lr=0.5).digest()
+        False
+        """
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
