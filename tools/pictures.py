@@ -40,7 +40,7 @@ def train(desk: Desk) -> list[str]:
     ids = []
     for name, values in RUNS.items():
         ids.append(launch(desk, **{"run-name": name, **values}))
-        desk.run_page("succeeded", timeout=300)
+        desk.run_page("succeeded", timeout=900)
         desk.page.locator("#imgcls-lab-sidebar").get_by_role("button", name="+ New run").click()
         expect(desk.main.locator("[name=lr]")).to_be_visible()
     desk.page.wait_for_timeout(6500)  # Lab's notification of the end fades
@@ -64,6 +64,7 @@ def shots(desk: Desk, ids: list[str]) -> Iterator[str]:
 
 def shoot(themes: list[str], out: Path) -> None:
     """All pages under these themes."""
+    expect.set_options(timeout=120_000)  # on a busy machine, too
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         lab = Lab(Path(folder), exposed=True)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -1,15 +1,14 @@
 // What the plots of a sweep are made of: a card, axes, and a point that opens its trial.
 import type { ReactNode } from 'react';
 import type { Sweep, Trial } from '../data/types';
-import { formatNumber, metric } from '../ui/format';
+import { metric, parameterText } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
 import { BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, x, y } from './sweep_scale';
 import '../ui/layout.css';
 import './sweep_plot.css';
 
 /** A value at the end of an axis. */
-export const endText = (value: unknown): string =>
-  typeof value === 'number' ? formatNumber(value) : String(value ?? '');
+export const endText = (value: unknown): string => (value == null ? '' : parameterText(value));
 
 export function Card({ title, note, children }: { title: string; note?: string; children: ReactNode }) {
   return (

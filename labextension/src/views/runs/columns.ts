@@ -68,7 +68,7 @@ const OF_RUNS: Record<string, Shown> = {
   project: { width: 96, left: true, show: run => run.project },
   model: { width: 96, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
-  lr: { title: 'lr', width: 112, show: run => formatNumber(run.lr) },
+  lr: { title: 'lr', width: 112, show: run => settingText(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
   best: { width: 92, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
   monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },
@@ -97,10 +97,17 @@ const OF_RUNS: Record<string, Shown> = {
 /** Whether each run of a list has it, whatever columns are asked for. */
 export const isOwn = (key: string): boolean => key === CURVE || key in OF_RUNS;
 
+/** A number of a config, as it was given: 0.001. */
+export const settingText = (value: number | null | undefined): string =>
+  value == null ? '–' : parameterText(value);
+
 /** A value of a config, or of a metric. */
-function valueText(kind: ListedColumn['kind'], value: unknown): string {
+function valueText({ kind, group }: ListedColumn, value: unknown): string {
   if (value == null || value === '') return '–';
-  if (typeof value === 'number') return kind === 'fraction' ? percent(value) : formatNumber(value);
+  if (typeof value === 'number') {
+    if (kind === 'fraction') return percent(value);
+    return group === 'latest' || group === 'best' ? formatNumber(value) : settingText(value);
+  }
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'object' ? JSON.stringify(value) : parameterText(value);
 }
@@ -109,7 +116,8 @@ function valueText(kind: ListedColumn['kind'], value: unknown): string {
 const wide = (title: string, least: number): number =>
   Math.min(170, Math.max(least, title.length * 6.3 + 34));
 
-function columnOf({ key, label, description, group, kind }: ListedColumn): Column[] {
+function columnOf(listed: ListedColumn): Column[] {
+  const { key, label, description, group, kind } = listed;
   const own = group === 'run' ? OF_RUNS[key] : undefined;
   if (group === 'run' && !own) return []; // the name stands first, always
   const title =
@@ -123,7 +131,7 @@ function columnOf({ key, label, description, group, kind }: ListedColumn): Colum
       sortable: true,
       left: kind === 'text',
       path: false,
-      show: run => valueText(kind, run.values?.[key]),
+      show: run => valueText(listed, run.values?.[key]),
       ...own,
       width: wide(title, own?.width ?? 92),
     },

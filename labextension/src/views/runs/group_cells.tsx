@@ -8,9 +8,9 @@ import {
   type RunGroup,
   type RunState,
 } from '../data/types';
-import { ago, bytes, count, formatNumber, leaf, metric, percent, plural } from '../ui/format';
+import { ago, bytes, count, leaf, metric, percent, plural } from '../ui/format';
 import { Dot } from '../ui/run_state';
-import type { Column } from './columns';
+import { settingText, type Column } from './columns';
 
 const countOf = (group: RunGroup, test: (state: RunState) => boolean): number =>
   RUN_STATES.filter(test).reduce((sum, state) => sum + (group.states[state] ?? 0), 0);
@@ -54,7 +54,7 @@ function Best({ group, bare }: { group: RunGroup; bare: boolean }): ReactNode {
 
 /** The lowest and the highest learning rate. */
 const rates = ({ lr }: RunGroup): string =>
-  lr ? [...new Set((lr as number[]).map(formatNumber))].join(' … ') : '';
+  lr ? [...new Set((lr as number[]).map(settingText))].join(' … ') : '';
 
 /** The whole of what a column shows of a group, where its cell may be too narrow for it. */
 export const wholeOfGroup = ({ key }: Column, group: RunGroup): string | undefined =>
