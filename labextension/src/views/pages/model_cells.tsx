@@ -53,7 +53,7 @@ export function ModelOrigin({ model: { flavour, revision, facts, made_by: made }
           </button>
         </span>
       ) : (
-        <PathText path={flavour} />
+        <PathText short path={flavour} />
       )}
       <div className="imgcls-muted">
         {placeText(facts)}

@@ -2,9 +2,12 @@
 import { Fragment } from 'react';
 import './path_text.css';
 
-export const PathText = ({ path }: { path: string }) => (
+const ENDS = 2; // parts that tell a file or folder from others
+
+/** `short`: of a path on this machine its end alone; the whole of it where the pointer is. */
+export const PathText = ({ path, short = false }: { path: string; short?: boolean }) => (
   <span className="imgcls-mono imgcls-path" title={path}>
-    {path.split('/').map((part, place) => (
+    {(short ? endOf(path) : path).split('/').map((part, place) => (
       <Fragment key={place}>
         {place > 0 && '/'}
         {place > 0 && <wbr />}
@@ -13,3 +16,8 @@ export const PathText = ({ path }: { path: string }) => (
     ))}
   </span>
 );
+
+function endOf(path: string): string {
+  const parts = path.split('/');
+  return path.startsWith('/') && parts.length > ENDS + 2 ? `…/${parts.slice(-ENDS).join('/')}` : path;
+}
