@@ -68,10 +68,11 @@ export function HeldBy({ device, shared }: { device: Device; shared: boolean }) 
       <button
         type="button"
         className="imgcls-plain imgcls-held-run"
+        aria-label={run_name ?? run_id}
         title={`Open the run ${run_name ?? run_id}`}
         onClick={() => navigate({ view: 'run', id: run_id })}
       >
-        <MiddleText text={run_name ?? run_id} />
+        <MiddleText named text={run_name ?? run_id} />
       </button>
       {shared && run_owner && <span className="imgcls-muted">{run_owner}</span>}
     </div>

@@ -17,10 +17,11 @@ export function NameLink({ name, to, title, cut = false }: Props) {
     <button
       type="button"
       className={cut ? 'imgcls-run-link imgcls-clip' : 'imgcls-run-link'}
+      aria-label={cut ? name : undefined}
       title={title}
       onClick={() => navigate(to)}
     >
-      {cut ? <MiddleText text={name} /> : name}
+      {cut ? <MiddleText named text={name} /> : name}
     </button>
   );
 }
