@@ -24,6 +24,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK := not browser and not slow and not cuda
 # these tests wait for processes: beside the trainings of other tests they would wait too long
 APART := $(addprefix tests/,tensorboards chaos executor clusters)
+# the files with tests in a browser: to import all the others takes a worker half a minute
+BROWSER := $(sort $(shell grep -rl --include='test_*.py' 'mark.browser' tests))
 
 .PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu pictures audit wheel clean
 
@@ -119,7 +121,7 @@ pytest: setup
 	$(TIMED) processes $(BIN)/pytest -m "$(QUICK)" -n 2 $(BY_FILE) $(APART)
 
 browser: setup system ## a real JupyterLab in a real Chromium
-	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 $(BY_FILE) tests
+	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 $(BY_FILE) $(BROWSER)
 
 acceptance: setup system ## every line an issue is judged by, and every slow test
 	$(BIN)/pytest tests/acceptance tests/security/test_second_user.py -m "not cuda" -s
