@@ -19,7 +19,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from imgcls_lab import images
 from imgcls_lab.inference_client import InferenceClient
 from imgcls_lab.settings import Settings
-from tests.store import postgres_server
+from imgcls_lab.store import migrations
+from tests.store import migrated_copy, postgres_server
 
 DURATIONS = Path(__file__).parents[1] / ".make" / "durations.json"
 SLOWEST = 12
@@ -63,6 +64,15 @@ def signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where executed notebooks are signed: in a data directory of Jupyter that is not the user's own."""
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     return tmp_path / "jupyter" / "nbsignatures.db"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All revisions of the database are applied once a worker; most tests have a home of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        template = tmp_path_factory.mktemp("migrated") / "imgcls.db"
+        patch.setattr(migrations, "_upgrade", migrated_copy.copying(migrations._upgrade, template))
+        yield
 
 
 @pytest.fixture
