@@ -17,7 +17,7 @@ from imgcls_lab import run_layout
 from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.forks import RunForks
-from imgcls_lab.api.progress import line, progress_line
+from imgcls_lab.api.progress import progress_line
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_models import RunModels
 from imgcls_lab.api.run_source import StoreRunSource
@@ -26,6 +26,7 @@ from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
 from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
 from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
+from imgcls_lab.run_sentence import line
 from imgcls_lab.schemas import (
     ClaimView,
     Deletion,

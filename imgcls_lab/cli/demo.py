@@ -59,8 +59,8 @@ def demo(
 
 
 def _summary(run: Run, root: Path) -> None:
-    from imgcls_lab.api.progress import duration
     from imgcls_lab.config.evaluation import format_metric
+    from imgcls_lab.run_sentence import duration
 
     view = run.view
     right, total = recognised(run.best_checkpoint, root / "test")

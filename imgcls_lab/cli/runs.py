@@ -107,7 +107,7 @@ def _cell(run: RunView, column: str) -> str:
 def show(run_id: RunId, as_json: Json = False) -> None:
     """Show one run: its state, its last metrics, its checkpoints."""
     from imgcls_lab import api
-    from imgcls_lab.api.progress import duration, line
+    from imgcls_lab.run_sentence import duration, line
 
     view = api.run(run_id).view
     warn_unattended([view])
@@ -294,7 +294,7 @@ def edit(  # noqa: PLR0917
 
 
 def say_line(view: RunView) -> None:
-    from imgcls_lab.api.progress import line
+    from imgcls_lab.run_sentence import line
 
     asked = (
         f"; asked to {view.desired_state.value}" if view.desired_state.value != "run" and view.ended_at is None else ""

@@ -39,9 +39,9 @@ def train(
     """Train here and now, with live progress. Ctrl-C checkpoints and says how to go on."""
     from imgcls_lab import api
     from imgcls_lab.api import context
-    from imgcls_lab.api.progress import line
     from imgcls_lab.errors import ImgclsError
     from imgcls_lab.events import RunState
+    from imgcls_lab.run_sentence import line
 
     store = None
     if out is None or (config is not None and not Path(config).expanduser().exists()):

@@ -11,6 +11,9 @@ from imgcls_lab.schemas.images import ThumbnailSize
 from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_TAG, MAX_TAGS, NEWEST_ALERTS
 from imgcls_lab.schemas.revisions import MAX_CHANGES
 
+CELL_SMOOTHING = 0.6  # of a training curve in a cell, live and in the picture that the notebook keeps
+SMOOTHED_FROM = 20  # a curve with more points than that is smoothed
+
 
 def _ordered(states: frozenset[RunState]) -> list[RunState]:
     """A set of states in the order in which a run goes through them."""
@@ -27,6 +30,8 @@ CONSTANTS = {
     "THUMBNAIL_SIZES": get_args(ThumbnailSize),
     "MAX_CHANGES": MAX_CHANGES,
     "MAX_CHANGED": MAX_CHANGED,
+    "CELL_SMOOTHING": CELL_SMOOTHING,
+    "SMOOTHED_FROM": SMOOTHED_FROM,
     "MAX_TAG": MAX_TAG,
     "MAX_TAGS": MAX_TAGS,
     "NEWEST_ALERTS": NEWEST_ALERTS,

@@ -5,7 +5,7 @@ import { Panel, Widget } from '@lumino/widgets';
 
 export const KERNEL_TYPE = 'application/vnd.imgcls.kernel+json';
 const WIDGET_TYPE = 'application/vnd.jupyter.widget-view+json';
-const PICTURES = ['text/html', 'image/svg+xml', 'text/plain'];
+const PICTURES = ['text/html', 'image/svg+xml', 'image/png', 'text/plain'];
 const SETTLE = 3000; // ms that the kernel's widget may take before its absence is worth a sentence
 const SENTENCE =
   'This is the saved picture. The live view comes from the kernel that ran this cell: run the cell again to get it.';

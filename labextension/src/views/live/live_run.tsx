@@ -2,7 +2,7 @@
 // and a run id, and no host.
 import { useMemo, type ReactNode } from 'react';
 import { SourceProvider, type ConnectionState, type Source } from '../data/source';
-import { isActive, type Run, type RunDetail } from '../data/types';
+import { CELL_SMOOTHING, isActive, type Run, type RunDetail } from '../data/types';
 import { useRun } from '../data/use_runs';
 import { useSeries } from '../data/use_series';
 import { CellEvaluation } from '../evaluation/cell_evaluation';
@@ -41,7 +41,7 @@ function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
         height={height}
         sync={sync}
         zoom={zoom}
-        smoothing={0.6}
+        smoothing={CELL_SMOOTHING}
         lines={[
           lineOf(store, run.id, 'loss/train', 'step', style('training', 0)),
           lineOf(store, run.id, 'loss/val', 'step', style('validation', 1)),

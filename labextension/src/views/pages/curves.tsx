@@ -4,6 +4,7 @@ import { Chart } from '../ui/chart';
 import { useDetail, useSeries } from '../data/use_series';
 import { lineOf } from '../live/series_line';
 import type { Axis } from '../data/requests';
+import { CELL_SMOOTHING } from '../data/types';
 import { Problem } from '../ui/messages';
 import { useZoom } from '../ui/zoom';
 import '../ui/inputs.css';
@@ -15,7 +16,7 @@ export interface ChartOptions {
   smoothing: number;
 }
 
-export const useChartOptions = () => useState<ChartOptions>({ axis: 'step', log: false, smoothing: 0.6 });
+export const useChartOptions = () => useState<ChartOptions>({ axis: 'step', log: false, smoothing: CELL_SMOOTHING });
 
 /** Axis, log scale and smoothing. */
 export function CurveTools({

@@ -5,6 +5,7 @@ import 'uplot/dist/uPlot.min.css';
 import { decimate, smooth, within, type Points } from './decimate';
 import { duration, ticks } from './format';
 import type { Axis } from '../data/requests';
+import { SMOOTHED_FROM } from '../data/types';
 import { coloursAt, onTheme, type Colours } from './theme';
 import { moved, type Window, type Zoom } from './zoom';
 
@@ -101,7 +102,7 @@ export function prepare(
     put(line, { x: line.x, y: line.band.high }, true, true);
     bands.push({ series: [drawn.length, drawn.length - 1] });
   }
-  const smoothed = (line: Line) => !line.exact && line.x.length > 20;
+  const smoothed = (line: Line) => !line.exact && line.x.length > SMOOTHED_FROM;
   const raw = smoothing > 0 && lines.length <= FAINT_UP_TO;
   for (const line of lines) if (raw && smoothed(line)) put(line, line, true);
   for (const line of lines) put(line, smoothed(line) ? smooth(line, smoothing) : line, false);

@@ -1,0 +1,118 @@
+"""What a notebook keeps of a run, by each way in which notebooks are executed: its final curve, state and metric.
+
+The sizes are printed with their budgets (`pytest -s`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from api.conftest import few, own
+from browser.conftest import browser
+from playwright.sync_api import Browser
+
+import imgcls_lab as lab
+from imgcls_lab import TrainConfig
+from imgcls_lab.api.display import RUN_TYPE
+from imgcls_lab.settings import Settings
+from imgcls_lab.widgets.widget_output import WIDGET_TYPE
+
+__all__ = ["browser", "few", "own"]
+
+CELL = 25_000  # bytes of a finished cell
+PICTURE = 20_000
+
+CONFIG = "import imgcls_lab as lab\nconfig = lab.TrainConfig.model_validate_json({config!r})\n"
+WAYS = {
+    "watched": 'run = lab.launch(config, name="watched")\nrun.watch()\nrun.wait()',
+    # nobody waits by our functions: the cell's own thread keeps it
+    "alone": (
+        'import time\nrun = lab.launch(config, name="alone")\nrun.watch()\n'
+        'while run.state.value != "succeeded":\n    time.sleep(0.2)\ntime.sleep(3)'
+    ),
+    "trained": 'run = lab.train(config, name="trained")',
+}
+EXECUTORS = {
+    "papermill": [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb"],
+    "nbconvert": [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--output", "out", "in.ipynb"],
+}
+
+
+def write(folder: Path, config: TrainConfig, source: str) -> None:
+    cell = nbformat.v4.new_code_cell(CONFIG.format(config=config.model_dump_json()) + source)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / "in.ipynb")
+
+
+def command(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def cells_of(notebook: Path) -> list[dict[str, Any]]:
+    """The outputs of runs in a notebook."""
+    written = json.loads(notebook.read_text())
+    outputs = [output for cell in written["cells"] for output in cell.get("outputs", [])]
+    return [output for output in outputs if RUN_TYPE in output.get("data", {})]
+
+
+def accuracy_of(run: lab.Run) -> str:
+    assert run.view.best is not None
+    return f"best accuracy {run.view.best.value * 100:.1f} %"
+
+
+def check_cell(output: dict[str, Any], run: lab.Run, how: str) -> None:
+    """The output shows how the run ended, in little room, and needs no widget."""
+    data = output["data"]
+    text, page = ("".join(data[kind]) for kind in ("text/plain", "text/html"))
+    assert f"{run.name} has finished" in text
+    assert accuracy_of(run) in text
+    assert accuracy_of(run) in page
+    assert WIDGET_TYPE not in data
+    picture, size = len(base64.b64decode("".join(data["image/png"]))), len(json.dumps(output))
+    print(f"{how}: a finished cell {size:,} bytes (at most {CELL:,}), its picture {picture:,} (at most {PICTURE:,})")
+    assert size <= CELL
+    assert picture <= PICTURE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_an_executed_notebook_keeps_the_final_accuracy(
+    executor: str, way: str, few: TrainConfig, own: Settings, tmp_path: Path
+) -> None:
+    write(tmp_path, few, WAYS[way])
+    command(tmp_path, *EXECUTORS[executor])
+    (run,) = lab.runs()
+    (output,) = cells_of(tmp_path / "out.ipynb")
+    check_cell(output, run, f"{executor}, {way}")
+    assert "widgets" not in json.loads((tmp_path / "out.ipynb").read_text())["metadata"]
+
+
+@pytest.mark.slow
+def test_html_made_of_it_shows_the_curves_without_a_network(
+    few: TrainConfig, own: Settings, tmp_path: Path, browser: Browser
+) -> None:
+    write(tmp_path, few, WAYS["watched"])
+    command(tmp_path, *EXECUTORS["papermill"])
+    command(tmp_path, sys.executable, "-m", "nbconvert", "--to", "html", "out.ipynb")
+    (run,) = lab.runs()
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto((tmp_path / "out.html").as_uri())
+    picture = page.locator(f"img[alt='Curves of {run.name}']")
+    assert picture.evaluate("image => image.naturalWidth") > 700
+    assert accuracy_of(run) in page.locator("body").inner_text()
+    page.screenshot(path=tmp_path / "offline.png", full_page=True)
+    printed = page.pdf()  # as nbconvert's web exporter makes it
+    assert len(re.findall(rb"/Subtype\s*/Image", printed)) >= 1
+    context.close()
