@@ -190,6 +190,7 @@ from imgcls_lab.schemas.series import (
     LogChunk,
     Series,
     SeriesReply,
+    StaticCell,
 )
 from imgcls_lab.schemas.storage import DiskView, FreeRequest, StorageKind, StoragePart, StorageView
 from imgcls_lab.schemas.stream import (
@@ -381,6 +382,7 @@ __all__ = [
     "SizeBin",
     "SplitName",
     "StartPhase",
+    "StaticCell",
     "StepCounts",
     "StorageKind",
     "StoragePart",

@@ -61,7 +61,7 @@ from imgcls_lab.schemas.runs import (
     RunPage,
     SubmitRequest,
 )
-from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
+from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply, StaticCell
 from imgcls_lab.schemas.storage import FreeRequest, StorageView
 from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
 from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView
@@ -95,6 +95,7 @@ class WireTypes(Wire):
     series: SeriesReply
     log: LogChunk
     report: EpochReport
+    static_cell: StaticCell
     log_matches: LogMatches
     run_files: RunFiles
     run_manifest: RunManifest

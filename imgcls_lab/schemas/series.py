@@ -34,6 +34,15 @@ class SeriesReply(Wire):
     inherited: list[Series] = []  # of forks: the points of their ancestors, up to the fork; without training times
 
 
+class StaticCell(Wire):
+    """What a notebook keeps of a run: its output without anything live, by MIME type."""
+
+    kept: str  # what it shows: with another mark it is to be made anew
+    ended: bool
+    data: dict[str, str]
+    metadata: dict[str, dict[str, int]]
+
+
 class LogChunk(Wire):
     text: str
     offset: int  # byte at which text begins

@@ -68,6 +68,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/files": {"GET": _READS},
     "api/runs/ID/files/ID": {"GET": _READS},
     "api/runs/ID/report": {"GET": _READS},
+    "api/runs/ID/cell": {"GET": _READS},
     "api/runs/ID/evaluation": {"GET": _READS},
     "api/runs/ID/images": {"GET": _READS},
     "api/runs/ID/images/ID": {"GET": _READS},

@@ -20,6 +20,7 @@ from imgcls_lab.schemas import (
     RunEdit,
     RunEdits,
     RunView,
+    StaticCell,
     SubmitRequest,
 )
 from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_IDS, MAX_NODES, MAX_RUNS, MAX_SERIES
@@ -30,6 +31,7 @@ from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
 from imgcls_lab.store.claims import named_plugins, refuse_view_only
 from imgcls_lab.store.queries import RunFilter, RunOrder, filter_of
+from imgcls_lab.widgets import static_cell
 
 MAX_PAGE = 1000
 MAX_LOG = 2**20
@@ -347,6 +349,21 @@ class ReportHandler(ApiHandler):
         await self.answer(lambda store: store.runs.report(run_id, epoch, split))
 
 
+class StaticCellHandler(ApiHandler):
+    """What a notebook keeps of a run: sentence, table and picture as of now."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+
+        def made(store: Store) -> StaticCell:
+            run = store.runs.get(run_id)
+            read = store.metrics.series([run_id], static_cell.tags(run), max_points=static_cell.POINTS)
+            return static_cell.static_cell(run, read.series)
+
+        await self.answer(made, work="slow")
+
+
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/runs", RunsHandler, backend=backend),
@@ -363,6 +380,7 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/claim", ClaimHandler, backend=backend),
         route("api/runs/ID/log", LogHandler, backend=backend),
         route("api/runs/ID/report", ReportHandler, backend=backend),
+        route("api/runs/ID/cell", StaticCellHandler, backend=backend),
         route("api/series", SeriesHandler, backend=backend),
         route("api/comparison", ComparisonHandler, backend=backend),
     ]

@@ -15,7 +15,7 @@ from html import escape
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES, format_metric
 from imgcls_lab.events import ENDED, RESUMABLE
 from imgcls_lab.run_sentence import line
-from imgcls_lab.schemas import RunDetail, Series
+from imgcls_lab.schemas import RunDetail, Series, StaticCell
 from imgcls_lab.widgets.static_picture import HEIGHT, WIDTH, png
 
 POINTS = 200  # a series of the picture
@@ -41,6 +41,12 @@ def static_parts(run: RunDetail, series: Sequence[Series]) -> dict[str, str]:
         "text/html": _html(run, rows, picture),
         "image/png": picture,
     }
+
+
+def static_cell(run: RunDetail, series: Sequence[Series]) -> StaticCell:
+    """The static parts with what they show."""
+    parts = static_parts(run, series)
+    return StaticCell(kept=mark(run), ended=run.state in ENDED, data=parts, metadata=METADATA)
 
 
 def mark(run: RunDetail) -> str:

@@ -244,6 +244,17 @@ async def test_a_report_is_shown_by_epoch_or_the_last(api: Api, train: Callable[
     assert (await api("GET", path, epoch=3)).json["message"].endswith("cannot be shown.")
 
 
+async def test_what_a_notebook_keeps_of_a_run_changes_with_it(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    cell = (await api("GET", f"runs/{training.run.id}/cell")).json
+    run = (await api("GET", f"runs/{training.run.id}")).json
+    assert cell["kept"] == f"{run['state']} {run['attempt']} {int(run['epoch'])}"
+    assert not cell["ended"]
+    assert run["name"] in cell["data"]["text/plain"]
+    assert cell["data"]["image/png"] in cell["data"]["text/html"]
+    assert (await api("GET", f"runs/{training.run.id}/cell", headers={})).status == 403
+
+
 async def test_a_run_that_is_none_is_not_found(api: Api) -> None:
     for text in (UNKNOWN, "x", "2026", "..", "%2e%2e", "..%2f..%2fetc", "a%00b", UNKNOWN.upper()):
         for method, path, body in (
@@ -255,6 +266,7 @@ async def test_a_run_that_is_none_is_not_found(api: Api) -> None:
             ("POST", f"{text}/resume", None),
             ("GET", f"{text}/log", None),
             ("GET", f"{text}/report", None),
+            ("GET", f"{text}/cell", None),
         ):
             assert (await api(method, f"runs/{path}", body)).status == 404, (method, path)
         assert (await api("GET", f"series?run={text}")).status == 404

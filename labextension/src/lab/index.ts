@@ -7,12 +7,15 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Commands, commandOf } from './commands';
-import { KERNEL_TYPE, KernelOutput } from './kernel_output';
+import { KernelOutput } from './kernel_output';
 import { KINDS, MimeRenderer, type OutputContext } from './mime_renderers';
 import { notify } from './notifications';
+import { KERNEL_TYPE, RUN_TYPE } from './output_types';
 import { panel } from './panel';
 import { preferences, preferencesOf } from './preferences';
+import { RunOutput } from './run_output';
 import { sourceOf } from './source_of';
+import { keepStaticCells } from './static_cells';
 import { statusItem } from './status_item';
 import { tensorBoardAddress } from './widgets';
 
@@ -60,12 +63,14 @@ const outputs: JupyterFrontEndPlugin<void> = {
       navigate: place => void app.commands.execute(...commandOf(place)),
       address: tensorBoardAddress(app.serviceManager.serverSettings),
     };
+    keepStaticCells(app, context.source);
     for (const kind of KINDS) {
+      const served = () => new MimeRenderer(kind, context);
       registry?.addFactory({
         safe: kind.safe,
         mimeTypes: [kind.mime],
         defaultRank: -20, // before the widget of the same output, whose rank is -10
-        createRenderer: () => new MimeRenderer(kind, context),
+        createRenderer: () => (kind.mime === RUN_TYPE ? new RunOutput(context.source, served) : served()),
       });
     }
     registry?.addFactory({

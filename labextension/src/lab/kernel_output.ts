@@ -2,13 +2,21 @@
 // there is one. Without it Lab would show "model not found"; here the picture that the notebook keeps, and a sentence.
 import type { IRenderMime, IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { Panel, Widget } from '@lumino/widgets';
+import { WIDGET_TYPE } from './output_types';
 
-export const KERNEL_TYPE = 'application/vnd.imgcls.kernel+json';
-const WIDGET_TYPE = 'application/vnd.jupyter.widget-view+json';
 const PICTURES = ['text/html', 'image/svg+xml', 'image/png', 'text/plain'];
 const SETTLE = 3000; // ms that the kernel's widget may take before its absence is worth a sentence
-const SENTENCE =
-  'This is the saved picture. The live view comes from the kernel that ran this cell: run the cell again to get it.';
+
+/** What stands below: while the kernel's widget is there, and without it. */
+export interface Words {
+  live: string;
+  still: string;
+}
+const WORDS: Words = {
+  live: '',
+  still:
+    'This is the saved picture. The live view comes from the kernel that ran this cell: run the cell again to get it.',
+};
 
 export class KernelOutput extends Panel implements IRenderMime.IRenderer {
   #model: IRenderMime.IMimeModel | null = null;
@@ -19,13 +27,12 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
   readonly #still = new Panel();
   readonly #sentence = new Widget();
 
-  constructor() {
+  constructor(private readonly words: Words = WORDS) {
     super();
     this.addClass('imgcls-output');
     this.node.dataset.source = 'kernel';
     this.#sentence.addClass('imgcls-output-sentence');
-    this.#sentence.node.textContent = SENTENCE;
-    this.#sentence.hide();
+    this.#say(words.live);
     for (const part of [this.#stage, this.#still, this.#sentence]) this.addWidget(part);
   }
 
@@ -55,7 +62,8 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
       this.#still.addWidget(still);
       await still.renderModel(model);
     }
-    const live = registry.mimeTypes.includes(WIDGET_TYPE) ? registry.createRenderer(WIDGET_TYPE) : null;
+    const hasWidget = WIDGET_TYPE in model.data && registry.mimeTypes.includes(WIDGET_TYPE);
+    const live = hasWidget ? registry.createRenderer(WIDGET_TYPE) : null;
     this.#live = live;
     if (live) {
       this.#stage.addWidget(live);
@@ -64,7 +72,7 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
       void live.renderModel(model);
     }
     clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => this.#sentence.setHidden(this.#isLive), SETTLE);
+    this.#timer = window.setTimeout(() => this.#isLive || this.#say(this.words.still), live ? SETTLE : 0);
     this.#look();
   }
 
@@ -78,8 +86,13 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
     const isLive = this.#isLive;
     this.#stage.setHidden(!isLive);
     this.#still.setHidden(isLive);
-    if (isLive) this.#sentence.hide();
+    if (isLive) this.#say(this.words.live);
   };
+
+  #say(sentence: string): void {
+    this.#sentence.node.textContent = sentence;
+    this.#sentence.setHidden(!sentence);
+  }
 }
 
 /** The renderers of the notebook that a widget is in: they know its kernel. */

@@ -5,6 +5,7 @@ import type { ReactElement } from 'react';
 import { galleryOf, originOf } from '../views/live/gallery_data';
 import type { TensorBoardTarget } from '../views/pages/tensorboard_session';
 import { lazyView } from '../views/ui/lazy_view';
+import { RUN_TYPE } from './output_types';
 import { TensorBoardPage, ViewWidget, type Context } from './widgets';
 
 const Gallery = lazyView(() => import('../views/live/gallery').then(view => view.Gallery));
@@ -33,7 +34,7 @@ function targetOf({ run_ids, sweep_id, tag }: Data): TensorBoardTarget | null {
 /** The kinds of output that `imgcls_lab.api` makes. */
 export const KINDS: OutputKind[] = [
   {
-    mime: 'application/vnd.imgcls.run+json',
+    mime: RUN_TYPE,
     safe: true,
     view: ({ run_id }, { source }) =>
       typeof run_id === 'string' ? <LiveRun source={source} runId={run_id} /> : null,

@@ -71,6 +71,8 @@ function queryCall(kind: Query, params: unknown): Call {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);
     }
+    case 'staticCell':
+      return get(`runs/${part((params as Params['staticCell']).id)}/cell`);
     case 'evaluation':
     case 'curves':
     case 'flips': {

@@ -69,6 +69,7 @@ import type {
   SeriesReply,
   ServerInfo,
   StartPhase,
+  StaticCell,
   Storage,
   SubmitRequest,
   SweepCheck,
@@ -194,6 +195,8 @@ export type Params = {
   /** All that a run recorded before its first step; its details have the short part of it. */
   manifest: { id: string };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
+  /** What a notebook keeps of a run's cell. */
+  staticCell: { id: string };
   evaluation: EvaluationQuery;
   evaluated: RunImagesQuery;
   curves: EvaluationQuery & { label: string };
@@ -254,6 +257,7 @@ export type Result = {
   runFiles: RunFiles;
   manifest: RunManifest;
   report: EpochReport;
+  staticCell: StaticCell;
   evaluation: Evaluation;
   evaluated: EvaluatedPage;
   curves: ClassCurves;

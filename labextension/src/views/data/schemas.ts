@@ -41,6 +41,7 @@ export interface WireTypes {
   series: SeriesReply;
   log: LogChunk;
   report: EpochReport;
+  static_cell: StaticCell;
   log_matches: LogMatches;
   run_files: RunFiles;
   run_manifest: RunManifest;
@@ -819,6 +820,21 @@ export interface Answered {
   images: number;
   coverage: number;
   error: number | null;
+}
+/**
+ * What a notebook keeps of a run: its output without anything live, by MIME type.
+ */
+export interface StaticCell {
+  kept: string;
+  ended: boolean;
+  data: {
+    [k: string]: string;
+  };
+  metadata: {
+    [k: string]: {
+      [k: string]: number;
+    };
+  };
 }
 /**
  * Lines of a log that hold a text, whatever its case, in their order; the last MAX_MATCHES of them.

@@ -16,7 +16,8 @@ export interface ChartOptions {
   smoothing: number;
 }
 
-export const useChartOptions = () => useState<ChartOptions>({ axis: 'step', log: false, smoothing: CELL_SMOOTHING });
+export const useChartOptions = () =>
+  useState<ChartOptions>({ axis: 'step', log: false, smoothing: CELL_SMOOTHING });
 
 /** Axis, log scale and smoothing. */
 export function CurveTools({
