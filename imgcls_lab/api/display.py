@@ -12,7 +12,7 @@ from threading import Event, RLock, Thread
 from typing import Any
 
 from imgcls_lab.api import context
-from imgcls_lab.api.progress import front_end_shows, in_notebook
+from imgcls_lab.api.progress import execution, front_end_shows, in_notebook
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.schemas import RunDetail
@@ -42,6 +42,7 @@ class LiveCell:
         self._kept = ""  # the mark of what is shown
         self._kept_at = 0.0
         self._stop = Event()
+        self.shown_in: int | None = None  # the execution of the kernel that displayed it
 
     def show(self) -> None:
         """Display it; in a plain Python shell print the table."""
@@ -50,6 +51,7 @@ class LiveCell:
             return
         from IPython.display import display
 
+        self.shown_in = execution()
         with self._lock:
             run = self._source.run()
             self._adapt_widget(run)

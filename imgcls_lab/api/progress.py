@@ -147,6 +147,11 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
+def execution() -> int | None:
+    """The number of the cell that this kernel executes; None in any other process."""
+    return sys.modules["IPython"].get_ipython().execution_count if in_notebook() else None
+
+
 def front_end_shows() -> bool:
     """Whether a front end shows this cell now, as papermill and nbclient do not: they take no input from a person.
 

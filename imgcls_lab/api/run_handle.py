@@ -17,7 +17,7 @@ from imgcls_lab import run_layout
 from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.forks import RunForks
-from imgcls_lab.api.progress import progress_line
+from imgcls_lab.api.progress import execution, progress_line
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_models import RunModels
 from imgcls_lab.api.run_source import StoreRunSource
@@ -194,6 +194,10 @@ class Run(RunForks, RunModels):
 
         cell = LiveCell(self._source(), served=self._served)
         cell.show()
+        self.adopt(cell)
+
+    def adopt(self, cell: LiveCell) -> None:
+        """A cell that shows it: `wait` brings it up to date at the end."""
         self._cells.append(cell)
 
     def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
@@ -418,6 +422,14 @@ class Run(RunForks, RunModels):
         return type(self)(run_id, store=store)
 
     # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _ipython_display_(self) -> None:
+        """As the last expression of a cell it is live, unless that cell shows it already."""
+        here = execution()
+        if self._deleted or here is None:
+            print(repr(self))
+        elif all(cell.shown_in != here for cell in self._cells):
+            self.watch()
+
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self._line()}>"
 

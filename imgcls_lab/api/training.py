@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from imgcls_lab import image_size, run_layout, run_paths, signing
 from imgcls_lab.api import context, notebook_run
@@ -34,6 +34,9 @@ from imgcls_lab.events import ENDED, TERMINAL, DesiredState, Event, EventWriter,
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
+
+if TYPE_CHECKING:
+    from imgcls_lab.api.display import LiveCell
 
 POLL_INTERVAL = 0.4  # seconds between two updates of the progress line
 INDEX_TIMEOUT = 5.0  # seconds that the end of a run waits for the index
@@ -96,6 +99,8 @@ def train(
         raise StoppedError(f"Stopped at step {outcome.step} after a checkpoint; resume the run to go on from there.")
     store = _store_or_none() if indexed and outer is None else None
     run = Run(folder.name, store=store, folder=folder)
+    if isinstance(shown, LineScreen) and shown.cell is not None:
+        run.adopt(shown.cell)
     if store is not None:
         _await_index(store, run.id)
     if outcome.state is RunState.STOPPED:
@@ -267,7 +272,7 @@ class LineScreen:
     def __init__(self) -> None:
         self._line: NotebookLine | TerminalLine = NotebookLine() if in_notebook() else TerminalLine()
         self._run: RunFolder | None = None
-        self._cell: Any = None
+        self.cell: LiveCell | None = None
         self._shown = 0.0
 
     def begin(self, run: RunFolder, *, indexed: bool) -> None:
@@ -276,8 +281,8 @@ class LineScreen:
         if in_notebook():
             from imgcls_lab.api.display import LiveCell
 
-            self._cell = LiveCell(run, served=indexed)
-            self._cell.show()
+            self.cell = LiveCell(run, served=indexed)
+            self.cell.show()
 
     def on_event(self, _event: Event) -> None:
         if self._run is not None and time.monotonic() - self._shown > POLL_INTERVAL:
@@ -292,8 +297,8 @@ class LineScreen:
             else:
                 self._line.show(view, self._run.series)
         self._line.close()
-        if self._cell is not None:
-            self._cell.update()
+        if self.cell is not None:
+            self.cell.update()
 
 
 def _ensure_indexed(settings: Settings) -> bool:

@@ -39,6 +39,7 @@ from imgcls_lab.thumbnails.worker import picture
 from imgcls_lab.validation_errors import joined, problems
 
 PERIOD = 0.5  # seconds between two reads of a live run
+ALIVE = 5.0  # ... between two words to the page, where nothing is new: PATIENCE of comm_source.ts waits longer
 REST = 5.0  # ... of a run that ended but may be resumed, and between two snapshots
 SNAPSHOT_POINTS = 2000  # most points a series in a snapshot
 MAX_LOG = 2**20  # bytes of one answer
@@ -77,6 +78,7 @@ class Pusher:
         self._seq = 0
         self._shown: tuple[str, int] | None = None
         self._cursor = Cursor()
+        self._spoke = time.monotonic()
         self._thread = Thread(target=self._work, name=f"imgcls-live-{source.run_id}", daemon=True)
 
     def start(self) -> None:
@@ -123,8 +125,10 @@ class Pusher:
             news = self._source.points_since(self._cursor)
             changed = (run.state, run.revision) != self._shown
             if not changed and not news.series and not news.superseded:
+                self._say_alive()
                 return run, False
             self._seq += 1
+            self._spoke = time.monotonic()
             heads, points = pack(news.series)
             self._cursor = news.cursors.get(run.id, self._cursor)
             self._shown = (run.state, run.revision)
@@ -138,6 +142,12 @@ class Pusher:
             }
             self._channel.post(message, [points])
             return run, True
+
+    def _say_alive(self) -> None:
+        """Without a word for long the page says that it stands still."""
+        if time.monotonic() - self._spoke >= ALIVE:
+            self._spoke = time.monotonic()
+            self._channel.post({"op": "alive"})
 
     def _work(self) -> None:
         period, last_snapshot, dirty = PERIOD, time.monotonic(), False

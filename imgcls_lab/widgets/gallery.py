@@ -9,20 +9,16 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
-import anywidget
 import traitlets
 
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.widgets.comm import picture_of
-from imgcls_lab.widgets.widget_output import SCRIPT, STYLE
+from imgcls_lab.widgets.shared_code import CellWidget
 
 
-class GalleryWidget(anywidget.AnyWidget):
+class GalleryWidget(CellWidget):
     """The images of an answer. data: title, total, and items with image, name and lines; find: a file by its image."""
-
-    _esm = SCRIPT
-    _css = STYLE
 
     view = traitlets.Unicode("gallery").tag(sync=True)
     gallery = traitlets.Dict().tag(sync=True)

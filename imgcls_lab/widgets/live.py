@@ -8,18 +8,14 @@ from __future__ import annotations
 from threading import Thread
 from typing import Any
 
-import anywidget
 import traitlets
 
 from imgcls_lab.widgets.comm import Pusher, RunSource
-from imgcls_lab.widgets.widget_output import SCRIPT, STYLE
+from imgcls_lab.widgets.shared_code import CellWidget
 
 
-class LiveRunWidget(anywidget.AnyWidget):
+class LiveRunWidget(CellWidget):
     """A run's state and curves, live. Closing it, or the end of the run or kernel, ends its thread."""
-
-    _esm = SCRIPT
-    _css = STYLE
 
     view = traitlets.Unicode("run").tag(sync=True)
     run_id = traitlets.Unicode().tag(sync=True)

@@ -16,16 +16,17 @@ from typing import Any
 import nbformat
 import pytest
 from api.conftest import few, own
-from browser.conftest import browser
-from playwright.sync_api import Browser
+from browser.conftest import Desk, browser, context, desk, lab
+from browser.notebook_cells import end_kernels, notebook_file, open_notebook, run_cell, save, show_notebook
+from playwright.sync_api import Browser, expect
 
-import imgcls_lab as lab
-from imgcls_lab import TrainConfig
+from imgcls_lab import Run, TrainConfig, runs
+from imgcls_lab.api import context as api_context
 from imgcls_lab.api.display import RUN_TYPE
 from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 
-__all__ = ["browser", "few", "own"]
+__all__ = ["browser", "context", "desk", "few", "lab", "own"]
 
 CELL = 25_000  # bytes of a finished cell
 PICTURE = 20_000
@@ -65,12 +66,12 @@ def cells_of(notebook: Path) -> list[dict[str, Any]]:
     return [output for output in outputs if RUN_TYPE in output.get("data", {})]
 
 
-def accuracy_of(run: lab.Run) -> str:
+def accuracy_of(run: Run) -> str:
     assert run.view.best is not None
     return f"best accuracy {run.view.best.value * 100:.1f} %"
 
 
-def check_cell(output: dict[str, Any], run: lab.Run, how: str) -> None:
+def check_cell(output: dict[str, Any], run: Run, how: str) -> None:
     """The output shows how the run ended, in little room, and needs no widget."""
     data = output["data"]
     text, page = ("".join(data[kind]) for kind in ("text/plain", "text/html"))
@@ -92,7 +93,7 @@ def test_an_executed_notebook_keeps_the_final_accuracy(
 ) -> None:
     write(tmp_path, few, WAYS[way])
     command(tmp_path, *EXECUTORS[executor])
-    (run,) = lab.runs()
+    (run,) = runs()
     (output,) = cells_of(tmp_path / "out.ipynb")
     check_cell(output, run, f"{executor}, {way}")
     assert "widgets" not in json.loads((tmp_path / "out.ipynb").read_text())["metadata"]
@@ -105,7 +106,7 @@ def test_html_made_of_it_shows_the_curves_without_a_network(
     write(tmp_path, few, WAYS["watched"])
     command(tmp_path, *EXECUTORS["papermill"])
     command(tmp_path, sys.executable, "-m", "nbconvert", "--to", "html", "out.ipynb")
-    (run,) = lab.runs()
+    (run,) = runs()
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.goto((tmp_path / "out.html").as_uri())
@@ -116,3 +117,55 @@ def test_html_made_of_it_shows_the_curves_without_a_network(
     printed = page.pdf()  # as nbconvert's web exporter makes it
     assert len(re.findall(rb"/Subtype\s*/Image", printed)) >= 1
     context.close()
+
+
+LAUNCH = """
+import imgcls_lab as lab
+config = lab.demo.prepare().config.with_changes(epochs={epochs}, threads=1)
+run = lab.launch(config, name="{name}")
+run
+"""
+
+
+def run_of(desk: Desk) -> Run:
+    """The one run of the desk's server."""
+    store = api_context.store(Settings(home=str(desk.lab.home)))
+    (view,) = store.runs.list().items
+    return Run(view.id, store=store)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_jupyterlab_saves_the_end_of_a_run_and_reopens_with_it(desk: Desk) -> None:
+    open_notebook(desk, LAUNCH.format(epochs=3, name="in Lab"))
+    cell = run_cell(desk, 0)
+    expect(cell.locator(".imgcls-live [data-state=succeeded]")).to_be_visible(timeout=180_000)
+    desk.page.wait_for_timeout(2000)
+    save(desk)
+    (output,) = cells_of(notebook_file(desk))
+    check_cell(output, run_of(desk), "JupyterLab")
+    end_kernels(desk)
+    show_notebook(desk)
+    expect(desk.page.locator(".imgcls-live [data-state=succeeded]")).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_notebook_saved_early_is_right_after_the_next_save_without_its_kernel(desk: Desk) -> None:
+    open_notebook(desk, LAUNCH.format(epochs=6, name="overnight"))
+    cell = run_cell(desk, 0)
+    expect(cell.locator(".imgcls-live [data-state=running]")).to_be_visible(timeout=180_000)
+    save(desk)
+    (output,) = cells_of(notebook_file(desk))
+    assert "has finished" not in "".join(output["data"]["text/plain"])
+    end_kernels(desk)
+    desk.page.goto("about:blank")
+    run_of(desk).wait()
+    show_notebook(desk)
+    expect(desk.page.locator(".imgcls-live [data-state=succeeded]")).to_be_visible(timeout=60_000)
+    # what it was saved without came from the server: there is something to save
+    expect(desk.page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(1, timeout=60_000)
+    desk.page.locator(".jp-Notebook .jp-InputPrompt").first.click()
+    save(desk)
+    (output,) = cells_of(notebook_file(desk))
+    check_cell(output, run_of(desk), "reopened")

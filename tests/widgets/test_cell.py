@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
-import nbformat
 import pytest
 from browser.conftest import PICTURES, Desk, browser, context, desk, lab
+from browser.notebook_cells import end_kernels, open_notebook, points, run_cell, show_notebook, wait_for_points
 from playwright.sync_api import Locator, expect
 
 __all__ = ["browser", "context", "desk", "lab"]
@@ -39,38 +37,6 @@ display(by_server, by_kernel)
 """
 
 
-def open_notebook(desk: Desk, *sources: str) -> None:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in sources])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    nbformat.write(notebook, desk.lab.folder / "work" / "live.ipynb")
-    show_notebook(desk)
-    expect(desk.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
-
-
-def show_notebook(desk: Desk) -> None:
-    desk.page.goto(f"{desk.lab.root}lab/tree/live.ipynb?token=browser-tests&reset")
-    expect(desk.page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=60_000)
-
-
-def run_cell(desk: Desk, number: int) -> Locator:
-    cell = desk.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-    cell.locator(".cm-content").click()
-    desk.page.keyboard.press("Shift+Enter")
-    return cell
-
-
-def points(cell: Locator, title: str = "Loss") -> int:
-    return int(cell.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
-
-
-def wait_for_points(desk: Desk, cell: Locator, more_than: int) -> int:
-    deadline = time.monotonic() + 90
-    while (now := points(cell)) <= more_than:
-        assert time.monotonic() < deadline, f"the curve stands still at {now} points"
-        desk.page.wait_for_timeout(150)
-    return now
-
-
 @pytest.mark.browser
 def test_the_cell_is_the_servers_and_lives_again_without_a_kernel(desk: Desk) -> None:
     open_notebook(desk, LAUNCH)
@@ -83,11 +49,7 @@ def test_the_cell_is_the_servers_and_lives_again_without_a_kernel(desk: Desk) ->
     desk.page.keyboard.press("Control+s")
     expect(desk.page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
 
-    sessions = f"{desk.lab.root}api/sessions?token=browser-tests"
-    for session in desk.page.request.get(sessions).json():
-        headers = {"Authorization": "token browser-tests"}
-        desk.page.request.delete(f"{desk.lab.root}api/sessions/{session['id']}", headers=headers)
-    assert desk.page.request.get(sessions).json() == []
+    end_kernels(desk)
     show_notebook(desk)
     live = desk.page.locator(".jp-CodeCell .imgcls-output .imgcls-live")
     expect(live.locator("[data-state=succeeded]")).to_be_visible(timeout=120_000)
@@ -105,10 +67,10 @@ def test_the_widget_shows_a_live_curve_while_the_kernel_is_busy(desk: Desk) -> N
     seen = wait_for_points(desk, cell, 0)
     wait_for_points(desk, cell, seen)
     expect(cell.locator(".jp-InputPrompt")).to_have_text("[*]:")
-    expect(live.locator("[data-state=succeeded]")).to_be_visible(timeout=120_000)
-    assert points(cell, "Accuracy") == 6
-    # 20 steps in each of six epochs, and a validation at the end of each: none lost, none doubled
-    expect(cell.locator(".imgcls-chart[aria-label='Loss']")).to_have_attribute("data-points", "126")
+    # the widget goes when the run has ended, and the picture of the end stays
+    expect(cell.locator("img[alt='Curves of by the kernel']")).to_be_visible(timeout=120_000)
+    expect(cell.get_by_text("by the kernel has finished: epoch 6 of 6")).to_be_visible()
+    expect(live).to_have_count(0)
     images_are_galleries(desk, run_cell(desk, 2))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import struct
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 from imgcls_lab import TrainConfig, run_layout
@@ -91,6 +93,18 @@ def test_a_page_gets_every_point_once_in_numbered_batches_until_the_end(folder: 
     assert last["seq"] == len(page.messages)
 
 
+def test_a_page_without_news_hears_that_the_kernel_lives(
+    folder: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comm, "ALIVE", 0.1)
+    page = Page()
+    pusher = Pusher(RunFolder(folder), page)
+    pusher.start()
+    until(lambda: page.messages.count({"op": "alive"}) >= 3)
+    pusher.close()
+    until(lambda: not pusher.running, seconds=2)
+
+
 def test_closing_ends_the_thread(folder: Path, quick: None) -> None:
     pusher = Pusher(RunFolder(folder), Page())
     pusher.start()
@@ -143,8 +157,8 @@ def test_points_are_packed_as_little_endian_doubles() -> None:
 @pytest.mark.skipif(not widget_output.available(), reason="the widget's front end is not built")
 def test_the_widget_carries_its_front_end_and_closes_cleanly(folder: Path, quick: None) -> None:
     widget = live.LiveRunWidget(RunFolder(folder))
-    assert "createElement" in widget._esm
-    assert ".imgcls" in widget._css
+    assert live_widgets()[widget.code].text == widget_output.SCRIPT.read_text()
+    assert ".imgcls" in live_widgets()[widget.code]._css
     assert widget.snapshot["run"]["state"] == "running"
     assert widget.following
     widget.close()
@@ -197,3 +211,23 @@ def test_a_page_gets_the_pictures_of_its_run_as_buffers(tmp_path: Path) -> None:
     (picture,) = page.buffers[0] or []
     assert Image.open(io.BytesIO(picture)).size == (128, 85)
     assert [message["error"]["status"] for message in page.messages[1:]] == [400, 404, 400, 400]
+
+
+def test_many_cells_share_one_code_and_the_last_takes_it_along(folder: Path) -> None:
+    cells = [live.LiveRunWidget(RunFolder(folder)) for _ in range(4)]
+    (code,) = {cell.code for cell in cells}
+    script = widget_output.SCRIPT.read_text()
+    states = {key: json.dumps(widget.get_state(), default=repr) for key, widget in live_widgets().items()}
+    assert [key for key, state in states.items() if json.dumps(script[:200])[1:-1] in state] == [code]
+    assert max(len(states[cell.model_id]) for cell in cells) < 12_000
+    for cell in cells[1:]:
+        cell.close()
+        cell.close()  # twice is no harm
+    assert code in live_widgets()
+    cells[0].close()
+    assert set(states) & set(live_widgets()) == set()
+
+
+def live_widgets() -> dict[str, Any]:
+    """The widgets of this process that a notebook would keep, by their model's id."""
+    return dict(_instances)

@@ -37,7 +37,7 @@ export const KINDS: OutputKind[] = [
     mime: RUN_TYPE,
     safe: true,
     view: ({ run_id }, { source }) =>
-      typeof run_id === 'string' ? <LiveRun source={source} runId={run_id} /> : null,
+      typeof run_id === 'string' ? <LiveRun source={source} runId={run_id} opens /> : null,
   },
   {
     mime: 'application/vnd.imgcls.images+json',

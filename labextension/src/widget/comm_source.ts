@@ -3,7 +3,15 @@
 import { SeriesStore } from '../views/data/series_store';
 import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
 import { type BatchOf, type ConnectionState, type Source } from '../views/data/source';
-import type { MetricsBatch, RunDetail, RunPage, Series, SeriesReply, Topic } from '../views/data/types';
+import {
+  isActive,
+  type MetricsBatch,
+  type RunDetail,
+  type RunPage,
+  type Series,
+  type SeriesReply,
+  type Topic,
+} from '../views/data/types';
 import { Questions, type Channel } from './channel';
 import { batchOf, repliedBy, type Message, type Snapshot } from './messages';
 
@@ -15,6 +23,8 @@ export interface Model extends Channel {
   on(name: 'change:snapshot', handler: () => void): void;
   off(name: string, handler: (...args: never[]) => void): void;
 }
+
+const PATIENCE = 15_000; // ms without a word of the kernel, which speaks every five seconds
 
 interface Listener {
   topic: Topic;
@@ -33,19 +43,29 @@ export class CommSource implements Source {
   #run: RunDetail | null = null;
   #seq = -1;
   #gap = false;
+  #still = false;
+  #heard = Date.now(); // ms: when the kernel said something last
 
   constructor(model: Model, signal: AbortSignal) {
     this.#model = model;
     this.#questions = new Questions(model, signal);
     this.#firstRun = new Promise(resolve => (this.#hasRun = resolve));
-    const onMessage = (message: Message, buffers: DataView[]) => this.#take(message, buffers);
-    const onSnapshot = () => this.#adopt();
+    const onMessage = (message: Message, buffers: DataView[]) => {
+      this.#hear();
+      this.#take(message, buffers);
+    };
+    const onSnapshot = () => {
+      this.#hear();
+      this.#adopt();
+    };
+    const watch = setInterval(() => this.#listen(), PATIENCE / 5);
     model.on('msg:custom', onMessage);
     model.on('change:snapshot', onSnapshot);
     signal.addEventListener('abort', () => {
       model.off('msg:custom', onMessage);
       model.off('change:snapshot', onSnapshot);
       this.#listeners.clear();
+      clearInterval(watch);
     });
     this.#adopt();
     model.send({ op: 'resync' }); // batches may have passed before this page listened
@@ -75,7 +95,7 @@ export class CommSource implements Source {
     const listener: Listener = { topic, onBatch: onBatch as Listener['onBatch'], onState };
     this.#listeners.add(listener);
     signal.addEventListener('abort', () => this.#listeners.delete(listener));
-    onState(this.#run ? 'live' : 'connecting');
+    onState(this.#still ? 'still' : this.#run ? 'live' : 'connecting');
   }
 
   image(request: PictureRequest, signal: AbortSignal): Promise<Blob> {
@@ -86,7 +106,23 @@ export class CommSource implements Source {
     return this.#questions.ask({ op: 'command', name, args }) as Promise<Reply[K]>;
   }
 
+  #hear(): void {
+    this.#heard = Date.now();
+    if (!this.#still) return;
+    this.#still = false;
+    for (const { onState } of this.#listeners) onState('live');
+  }
+
+  /** A kernel that follows a run says something from time to time, also while it executes a cell. */
+  #listen(): void {
+    if (this.#still || !this.#run || !isActive(this.#run.state) || Date.now() - this.#heard < PATIENCE)
+      return;
+    this.#still = true;
+    for (const { onState } of this.#listeners) onState('still');
+  }
+
   #take(message: Message, buffers: DataView[]): void {
+    if (message.op === 'alive') return;
     if (message.op === 'reply') {
       this.#questions.take(message, buffers);
       return;

@@ -35,7 +35,12 @@ export interface ReplyMessage {
   error?: { message: string; status: number };
 }
 
-export type Message = BatchMessage | ReplyMessage;
+/** The kernel has nothing new, and lives. */
+interface AliveMessage {
+  op: 'alive';
+}
+
+export type Message = BatchMessage | ReplyMessage | AliveMessage;
 
 function unpack(heads: Head[], points: DataView): Series[] {
   let at = 0;

@@ -147,3 +147,34 @@ describe('CommSource', () => {
     expect([...kernel.handlers.values()].every(handlers => handlers.size === 0)).toBe(true);
   });
 });
+
+describe('a cell whose kernel has ended', () => {
+  it('says that it stands still, and lives again with the next word of the kernel', () => {
+    vi.useFakeTimers();
+    try {
+      const { kernel, source, end } = connected();
+      const links = vi.fn();
+      source.subscribe({ kind: 'metrics', run_ids: [RUN] }, () => undefined, links, end.signal);
+      for (let i = 0; i < 4; i++) {
+        vi.advanceTimersByTime(5000);
+        kernel.post({ op: 'alive' }); // nothing is new, and it lives
+      }
+      expect(links).toHaveBeenLastCalledWith('live');
+      vi.advanceTimersByTime(20_000);
+      expect(links).toHaveBeenLastCalledWith('still');
+      const late = vi.fn();
+      source.subscribe({ kind: 'runs' }, () => undefined, late, end.signal);
+      expect(late).toHaveBeenLastCalledWith('still');
+      kernel.batch(1, [3]);
+      expect(links).toHaveBeenLastCalledWith('live');
+      kernel.set(9, [1, 2, 3], 'succeeded');
+      links.mockClear();
+      vi.advanceTimersByTime(60_000); // nothing more will come of a run that has ended
+      expect(links).not.toHaveBeenCalled();
+      end.abort();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});

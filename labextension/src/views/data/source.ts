@@ -12,8 +12,9 @@ import type {
   Topic,
 } from './types';
 
-/** How a subscription stands. `gap`: batches were missed, so query anew; then batches follow as before. */
-export type ConnectionState = 'connecting' | 'live' | 'reconnecting' | 'gap';
+/** How a subscription stands. `gap`: batches were missed, so query anew; then batches follow as before. `still`: what
+ * brought them is gone and does not come back by itself. */
+export type ConnectionState = 'connecting' | 'live' | 'reconnecting' | 'gap' | 'still';
 
 /** The batch that a topic brings. */
 export interface BatchOf {

@@ -48,12 +48,15 @@ export function useQuery<K extends Query>(kind: K, params: Params[K] | null): Qu
   return { ...state, reload };
 }
 
-/** A command of a button: the name of the one that is under way, and the error of the last one. */
-export function useAction(): {
+/** Something that is done for the user: by which name it goes on now, and what went wrong last. */
+export interface Action {
   busy: string | null;
   error: string | null;
   act: (name: string, work: () => Promise<unknown>) => Promise<boolean>;
-} {
+}
+
+/** A command of a button: the name of the one that is under way, and the error of the last one. */
+export function useAction(): Action {
   const [busy, setBusy] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const act = useCallback(async (name: string, work: () => Promise<unknown>) => {

@@ -1,21 +1,22 @@
 // A run, live, wherever it is shown: a notebook cell with or without a kernel, or the page of a run. Needs a source
 // and a run id, and no host.
-import { useMemo, type ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import { SourceProvider, type ConnectionState, type Source } from '../data/source';
-import { CELL_SMOOTHING, isActive, type Run, type RunDetail } from '../data/types';
+import { isActive, type Run } from '../data/types';
+import { useNodeLog } from '../data/use_log';
+import { useAction } from '../data/use_query';
 import { useRun } from '../data/use_runs';
-import { useSeries } from '../data/use_series';
 import { CellEvaluation } from '../evaluation/cell_evaluation';
-import { Chart } from '../ui/chart';
+import { Button } from '../ui/button';
 import { modelOf } from '../ui/format';
+import { LogText } from '../ui/log_text';
 import { ConnectionNotice, Problem } from '../ui/messages';
+import { useNavigate } from '../ui/navigation';
 import { Progress, State, StatusText } from '../ui/run_state';
-import { useZoom } from '../ui/zoom';
+import { LiveCharts } from './live_run_charts';
 import { RunMetrics } from './live_run_metrics';
-import { lineOf } from './series_line';
+import { StateButton } from './state_button';
 import './live_run.css';
-
-const TAGS = ['loss/train', 'loss/val', 'metric/accuracy', 'metric/macro_f1'];
 
 /** Why a run waits or what it failed of, beside where it stands. */
 export const Message = ({ run }: { run: Run }) =>
@@ -27,37 +28,6 @@ export const Message = ({ run }: { run: Run }) =>
       {run.message}
     </p>
   ) : null;
-
-function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
-  const { store } = useSeries([run.id], TAGS, 'step', isActive(run.state));
-  const sync = useMemo(() => `imgcls-live-${run.id}`, [run.id]);
-  const zoom = useZoom('step');
-  const height = compact ? 150 : 200;
-  const style = (label: string, colour: number) => ({ label, colour });
-  return (
-    <div className="imgcls-charts">
-      <Chart
-        title="Loss"
-        height={height}
-        sync={sync}
-        zoom={zoom}
-        smoothing={CELL_SMOOTHING}
-        lines={[
-          lineOf(store, run.id, 'loss/train', 'step', style('training', 0)),
-          lineOf(store, run.id, 'loss/val', 'step', style('validation', 1)),
-        ]}
-      />
-      <Chart
-        title="Accuracy"
-        height={height}
-        sync={sync}
-        zoom={zoom}
-        unit="fraction"
-        lines={[lineOf(store, run.id, 'metric/accuracy', 'step', style('validation', 1))]}
-      />
-    </div>
-  );
-}
 
 /** Name and state of a run in a cell, a word of what it is, and at the right how the connection and the run stand. */
 export function LiveHead({
@@ -83,8 +53,28 @@ export function LiveHead({
   );
 }
 
-function Live({ runId, compact }: { runId: string; compact: boolean }) {
+/** The end of the log, read when somebody unfolds it. */
+function LiveLog({ run }: { run: Run }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details className="imgcls-live-log" onToggle={event => setOpen(event.currentTarget.open)}>
+      <summary>Log</summary>
+      {open && <Unfolded run={run} />}
+    </details>
+  );
+}
+
+function Unfolded({ run }: { run: Run }) {
+  const { log, error } = useNodeLog(run.id, 0, isActive(run.state));
+  const [follows, setFollows] = useState(true);
+  if (!log) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the log…</p>;
+  return <LogText log={log} wraps follows={follows} onFollows={setFollows} />;
+}
+
+function Live({ runId, opens }: { runId: string; opens: boolean }) {
   const { run, error, connection } = useRun(runId);
+  const action = useAction();
+  const navigate = useNavigate();
   if (!run) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the run…</p>;
   return (
     <>
@@ -92,30 +82,39 @@ function Live({ runId, compact }: { runId: string; compact: boolean }) {
         <span className="imgcls-muted">
           <StatusText run={run} />
         </span>
+        {run.may_change && !run.view_only && <StateButton run={run} action={action} />}
+        {opens && (
+          <Button title="Open the page of this run" onClick={() => navigate({ view: 'run', id: run.id })}>
+            Open
+          </Button>
+        )}
       </LiveHead>
+      <Problem>{action.error}</Problem>
       <Progress run={run} />
       <Message run={run} />
-      {!compact && <RunMetrics run={run} />}
-      <LiveCharts run={run} compact={compact} />
-      {run.kind === 'train' && !compact && <CellEvaluation run={run} />}
+      <RunMetrics run={run} />
+      <LiveCharts run={run} />
+      <LiveLog run={run} />
+      {run.kind === 'train' && <CellEvaluation run={run} />}
     </>
   );
 }
 
-/** Title, state, progress, numbers, loss and accuracy of a run. */
+/** Title, state, progress, numbers, loss and a metric of a run, and what can be done with it. */
 export function LiveRun({
   source,
   runId,
-  compact = false,
+  opens = false,
 }: {
   source: Source;
   runId: string;
-  compact?: boolean;
+  /** Whether the host has a page of the run. */
+  opens?: boolean;
 }) {
   return (
     <SourceProvider value={source}>
       <section className="imgcls imgcls-live" data-run={runId}>
-        <Live runId={runId} compact={compact} />
+        <Live runId={runId} opens={opens} />
       </section>
     </SourceProvider>
   );

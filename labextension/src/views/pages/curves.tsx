@@ -1,68 +1,11 @@
 // The curves of a run, with the options that hold for all charts of its page.
-import { Fragment, useId, useMemo, useState, type ReactNode } from 'react';
+import { Fragment, useMemo, type ReactNode } from 'react';
 import { Chart } from '../ui/chart';
+import type { ChartOptions } from '../ui/chart_tools';
 import { useDetail, useSeries } from '../data/use_series';
 import { lineOf } from '../live/series_line';
-import type { Axis } from '../data/requests';
-import { CELL_SMOOTHING } from '../data/types';
 import { Problem } from '../ui/messages';
 import { useZoom } from '../ui/zoom';
-import '../ui/inputs.css';
-import '../ui/toolbar.css';
-
-export interface ChartOptions {
-  axis: Axis;
-  log: boolean;
-  smoothing: number;
-}
-
-export const useChartOptions = () =>
-  useState<ChartOptions>({ axis: 'step', log: false, smoothing: CELL_SMOOTHING });
-
-/** Axis, log scale and smoothing. */
-export function CurveTools({
-  options,
-  onChange,
-}: {
-  options: ChartOptions;
-  onChange: (options: ChartOptions) => void;
-}) {
-  const id = useId();
-  return (
-    <div className="imgcls-tools">
-      <label htmlFor={`${id}-axis`}>over</label>
-      <select
-        id={`${id}-axis`}
-        className="imgcls-small"
-        value={options.axis}
-        onChange={e => onChange({ ...options, axis: e.target.value as Axis })}
-      >
-        <option value="step">step</option>
-        <option value="epoch">epoch</option>
-        <option value="time">time</option>
-      </select>
-      <label>
-        <input
-          type="checkbox"
-          checked={options.log}
-          onChange={e => onChange({ ...options, log: e.target.checked })}
-        />
-        log scale
-      </label>
-      <label htmlFor={`${id}-smooth`}>smoothing</label>
-      <input
-        id={`${id}-smooth`}
-        type="range"
-        min={0}
-        max={0.95}
-        step={0.05}
-        value={options.smoothing}
-        onChange={e => onChange({ ...options, smoothing: Number(e.target.value) })}
-      />
-      <span className="imgcls-num imgcls-tools-value">{options.smoothing.toFixed(2)}</span>
-    </div>
-  );
-}
 
 interface Plan {
   title: string;

@@ -3,11 +3,11 @@
 import { useState } from 'react';
 import { ConfirmButton } from '../ui/confirm_button';
 import { runsStoreOf } from '../data/runs_store';
-import { useAction } from '../data/use_query';
+import { useAction, type Action } from '../data/use_query';
+import { StateButton as RunState } from '../live/state_button';
 import { useNavigate } from '../ui/navigation';
 import { ResumeForm } from '../forms/resume_form';
 import { ClaimForm } from './claim';
-import type { Command } from '../data/requests';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/messages';
@@ -15,7 +15,6 @@ import { isActive, type RunDetail } from '../data/types';
 import './run_actions.css';
 
 export type OpenForm = 'resume' | 'claim' | null;
-type Action = ReturnType<typeof useAction>;
 
 interface ButtonsProps {
   run: RunDetail;
@@ -25,22 +24,8 @@ interface ButtonsProps {
 }
 
 /** The one button that moves the run to another state. */
-function StateButton({ run, action: { busy, act }, form, onForm }: ButtonsProps) {
-  const source = useSource();
-  const isBusy = busy !== null;
-  const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
-    void act(name, async () => {
-      await source.command(name, { id: run.id });
-      runsStoreOf(source).refresh();
-    });
-  if (run.state === 'queued') {
-    return (
-      <Button busy={isBusy} title="Take it out of the queue" onClick={ask('stop')}>
-        Cancel
-      </Button>
-    );
-  }
-  if (run.view_only) {
+function StateButton({ run, action, form, onForm }: ButtonsProps) {
+  if (run.view_only && run.state !== 'queued') {
     return (
       <Button
         aria-expanded={form === 'claim'}
@@ -51,41 +36,7 @@ function StateButton({ run, action: { busy, act }, form, onForm }: ButtonsProps)
       </Button>
     );
   }
-  if (!isActive(run.state)) {
-    const done = run.state === 'succeeded';
-    return (
-      <Button
-        primary={!done}
-        busy={isBusy}
-        disabled={done || form === 'resume'}
-        title={
-          done ? 'It has succeeded: there is nothing left to resume. Clone… starts another run' : undefined
-        }
-        onClick={ask('resume')}
-      >
-        {done || run.resumable ? 'Resume' : 'Start again'}
-      </Button>
-    );
-  }
-  return run.desired_state === 'run' ? (
-    <Button
-      busy={isBusy}
-      disabled={run.external}
-      title={run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'}
-      onClick={ask('stop')}
-    >
-      Stop
-    </Button>
-  ) : (
-    <ConfirmButton
-      label="Kill"
-      question="End it now, without a checkpoint?"
-      busy={isBusy}
-      disabled={run.desired_state === 'kill'}
-      title={run.desired_state === 'kill' ? 'It was asked to end at once' : undefined}
-      onConfirm={ask('kill')}
-    />
-  );
+  return <RunState run={run} action={action} disabled={form === 'resume'} />;
 }
 
 /** Why a run cannot be resumed with other settings now; undefined: it can. */

@@ -1,7 +1,8 @@
 // The tab of a run's curves: its metrics, its charts, and its worst classes.
 import { isActive, type RunDetail } from '../data/types';
 import { RunMetrics } from '../live/live_run_metrics';
-import { Curves, CurveTools, useChartOptions } from './curves';
+import { CurveTools, useChartOptions } from '../ui/chart_tools';
+import { Curves } from './curves';
 import { ClassTable } from './class_table';
 import { useBestReport, whichOf } from './use_report';
 import '../ui/layout.css';

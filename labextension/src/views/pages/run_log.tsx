@@ -1,12 +1,13 @@
 // The tab of a run's log: its end, which follows the run, a search in all of it, and its download. A run on several nodes
 // has a log on each.
 import { useEffect, useRef, useState, type ReactNode } from 'react';
-import { isActive, type LogChunk, type RunDetail } from '../data/types';
+import { isActive, type RunDetail } from '../data/types';
 import { useLog, useNodeLog } from '../data/use_log';
 import { useQuery } from '../data/use_query';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
 import { bytes } from '../ui/format';
+import { LogText, readable } from '../ui/log_text';
 import { Problem } from '../ui/messages';
 import { Found, LogMatchList, useTypedText } from './run_log_search';
 import '../ui/button.css';
@@ -17,14 +18,6 @@ import './run_log.css';
 
 const BEFORE = 4000; // bytes of the log that stand before a match
 const PIECE = 65_536; // bytes of the log around a match
-const AT_END = 40; // px from the end within which the log follows
-
-/** What a terminal would show: colour codes dropped, a line that was written over kept in its last form. */
-export const readable = (text: string): string =>
-  text
-    // eslint-disable-next-line no-control-regex
-    .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
-    .replace(/[^\n]*\r(?!\n)/g, '');
 
 export function LogTab({ run }: { run: RunDetail }) {
   const [node, setNode] = useState(0);
@@ -157,44 +150,6 @@ function Piece({
         <Found text={readable(before)} wanted={text} />
         <span data-here />
         <Found text={readable(shown.slice(before.length))} wanted={text} />
-      </pre>
-    </>
-  );
-}
-
-function LogText({
-  log,
-  wraps,
-  follows,
-  onFollows,
-}: {
-  log: LogChunk | undefined;
-  wraps: boolean;
-  follows: boolean;
-  onFollows: (follows: boolean) => void;
-}) {
-  const box = useRef<HTMLPreElement>(null);
-  useEffect(() => {
-    if (box.current && follows) box.current.scrollTop = box.current.scrollHeight;
-  }, [log, follows, wraps]);
-  return (
-    <>
-      {log && log.offset > 0 && (
-        <p className="imgcls-muted">
-          The last {bytes(log.end - log.offset)} of {bytes(log.size)}.
-        </p>
-      )}
-      <pre
-        className={wraps ? 'imgcls-log' : 'imgcls-log imgcls-log-unwrapped'}
-        ref={box}
-        tabIndex={0}
-        aria-label="Log"
-        onScroll={event => {
-          const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
-          onFollows(scrollHeight - scrollTop - clientHeight < AT_END);
-        }}
-      >
-        {log?.text ? readable(log.text) : log ? 'Nothing was written yet.' : ''}
       </pre>
     </>
   );

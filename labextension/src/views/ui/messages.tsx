@@ -11,10 +11,15 @@ export const Problem = ({ children }: { children: ReactNode }) =>
     </p>
   ) : null;
 
+const NOTICES: Partial<Record<ConnectionState, string>> = {
+  reconnecting: 'reconnecting…',
+  still: 'stands still: the kernel that followed the run has ended. Run the cell again to see how it stands.',
+};
+
 /** Shown while the connection is broken. */
 export const ConnectionNotice = ({ connection }: { connection: ConnectionState }) =>
-  connection === 'reconnecting' ? (
+  NOTICES[connection] ? (
     <span className="imgcls-connection" role="status">
-      reconnecting…
+      {NOTICES[connection]}
     </span>
   ) : null;

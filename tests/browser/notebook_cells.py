@@ -1,0 +1,67 @@
+"""What a user does with the cells of a notebook in a real JupyterLab or Notebook 7."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Locator, expect
+
+from browser.conftest import Desk
+
+
+def open_notebook(desk: Desk, *sources: str) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in sources])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(notebook, notebook_file(desk))
+    show_notebook(desk)
+    expect(desk.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+
+
+def show_notebook(desk: Desk) -> None:
+    desk.page.goto(f"{desk.lab.root}lab/tree/live.ipynb?token=browser-tests&reset")
+    expect(desk.page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=60_000)
+
+
+def run_cell(desk: Desk, number: int) -> Locator:
+    cell = desk.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    cell.locator(".cm-content").click()
+    desk.page.keyboard.press("Shift+Enter")
+    return cell
+
+
+def points(cell: Locator, title: str = "Loss") -> int:
+    return int(cell.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
+
+
+def wait_for_points(desk: Desk, cell: Locator, more_than: int) -> int:
+    deadline = time.monotonic() + 90
+    while (now := points(cell)) <= more_than:
+        assert time.monotonic() < deadline, f"the curve stands still at {now} points"
+        desk.page.wait_for_timeout(150)
+    return now
+
+
+def notebook_file(desk: Desk) -> Path:
+    return desk.lab.work / "live.ipynb"
+
+
+def save(desk: Desk) -> None:
+    """Save by keys, and wait until the file is written."""
+    before = notebook_file(desk).read_bytes()
+    desk.page.keyboard.press("Escape")
+    desk.page.keyboard.press("Control+s")
+    deadline = time.monotonic() + 30
+    while notebook_file(desk).read_bytes() == before:
+        assert time.monotonic() < deadline, "the notebook was not written"
+        desk.page.wait_for_timeout(100)
+
+
+def end_kernels(desk: Desk) -> None:
+    """Shut down all kernels of the server, as an idle culler does."""
+    sessions = f"{desk.lab.root}api/sessions?token=browser-tests"
+    headers = {"Authorization": "token browser-tests"}
+    for session in desk.page.request.get(sessions).json():
+        desk.page.request.delete(f"{desk.lab.root}api/sessions/{session['id']}", headers=headers)
+    assert desk.page.request.get(sessions).json() == []
