@@ -42,6 +42,8 @@ expect.set_options(timeout=15_000)
 class Lab:
     """A JupyterLab server with a home, data sets and settings of its own. Can be killed and started again."""
 
+    answers = "imgcls/api/info"  # what it answers once it is up
+
     def __init__(self, folder: Path, base_url: str = "/", theme: str | None = None, *, exposed: bool = False) -> None:
         """exposed: the page's scripts can execute commands, by `window.jupyterapp`."""
         self.folder = folder
@@ -94,7 +96,7 @@ class Lab:
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 60
-        request = urllib.request.Request(f"{self.root}imgcls/api/info", headers={"Authorization": f"token {TOKEN}"})
+        request = urllib.request.Request(f"{self.root}{self.answers}", headers={"Authorization": f"token {TOKEN}"})
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -1,0 +1,103 @@
+"""`lab.train` in a process that lives on: an interrupt at any moment leaves no run that stands there for ever, and a
+finished training leaves no memory behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from api.conftest import few, own
+
+from imgcls_lab import TrainConfig
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.events import RunState
+from imgcls_lab.settings import Settings
+
+__all__ = ["few", "own"]
+pytestmark = pytest.mark.slow
+
+# interrupts itself once: when a module is first imported, or at a step
+INTERRUPTED = """
+import os, signal, sys
+import imgcls_lab as lab
+from imgcls_lab.api import training
+
+wanted, step = {module!r}, {step}
+
+class Importer:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+class Screen(training.LineScreen):
+    def on_event(self, event):
+        if step is not None and getattr(event, "step", -1) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        super().on_event(event)
+
+sys.meta_path.insert(0, Importer())
+try:
+    lab.train(lab.TrainConfig.model_validate_json({config!r}), screen=Screen())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+MEMORY = """
+import gc
+import imgcls_lab as lab
+lab.train(lab.TrainConfig.model_validate_json({config!r}))
+import torch
+gc.collect()
+alive = [item for item in gc.get_objects() if isinstance(item, torch.Tensor) and item.numel() > 1000]
+print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
+"""
+
+
+def printed(source: str) -> str:
+    """What a process of ours prints."""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        ("torch", None),
+        ("imgcls_lab.engine.hardware", None),
+        ("transformers", None),
+        ("imgcls_lab.engine.training.run", None),
+        ("imgcls_lab.engine.training.loop", None),
+        ("nothing", 0),
+        ("nothing", 3),
+    ],
+)
+def test_an_interrupt_leaves_no_run_that_starts_for_ever(
+    module: str, step: int | None, few: TrainConfig, own: Settings
+) -> None:
+    printed(INTERRUPTED.format(module=module, step=step, config=few.model_dump_json()))
+    folders = (
+        [path for path in own.runs_dir.iterdir() if not path.name.startswith(".")] if own.runs_dir.exists() else []
+    )
+    assert len(folders) == (1 if step is not None else len(folders))
+    for folder in folders:
+        run = RunFolder(folder).run()
+        assert run.state in (RunState.STOPPED, RunState.FAILED), json.dumps(run.model_dump(mode="json"))[:2000]
+        assert not (folder / "owner.json").exists()  # nobody is waited for: it can be resumed and deleted
+
+
+def test_a_finished_training_leaves_no_memory_behind(few: TrainConfig, own: Settings) -> None:
+    said = printed(MEMORY.format(config=few.model_dump_json()))
+    alive = int(said.rpartition("bytes alive")[2])
+    print(f"{alive:,} bytes of tensors after a training (at most 0)")
+    assert alive == 0
+
+
+def test_the_tests_interrupt_before_and_after_a_run_has_its_folder(few: TrainConfig, own: Settings) -> None:
+    assert "interrupted" in printed(INTERRUPTED.format(module="torch", step=None, config=few.model_dump_json()))
+    assert not list(own.runs_dir.glob("2*"))
+    printed(INTERRUPTED.format(module="nothing", step=3, config=few.model_dump_json()))
+    assert len(list(own.runs_dir.glob("2*"))) == 1
