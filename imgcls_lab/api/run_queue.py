@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from imgcls_lab.store import Store
 
+RUNS_TYPE = "application/vnd.imgcls.runs+json"
+VERSION = 1
 COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
 
 # of a run, where it is not called as its column
@@ -171,17 +173,24 @@ def runs(
     terms = (run_query.term_of(name, value) for name, value in filters.items())
     where = " ".join(filter(None, (saved.where, where, *terms)))
     columns = [*columns] or [name for name in saved.columns if name != run_query.CURVE]
-    page = store.runs.list(
-        project_id=project_id(store, project) if project else None,
-        states=states_of(state),
-        where=f"{where} {run_query.quoted(text)}" if text else where,
-        owner=owner,
-        sort=sort or saved.sort,
-        descending=saved.descending if descending is None else descending,
-        limit=limit,
-        columns=columns,
-    )
-    return Runs(store, page, columns)
+    states = states_of(state)
+    asked: dict[str, Any] = {
+        "where": f"{where} {run_query.quoted(text)}" if text else where,
+        "owner": owner,
+        "sort": sort or saved.sort,
+        "limit": limit,
+        "columns": columns,
+    }
+    project_number = project_id(store, project) if project else None
+    falling = saved.descending if descending is None else descending
+    page = store.runs.list(project_id=project_number, states=states, descending=falling, **asked)
+    query = {
+        "project": project_number,
+        "states": [state.value for state in states or ()],
+        "order": "desc" if falling else "asc",
+        **asked,
+    }
+    return Runs(store, page, columns, query={name: value for name, value in query.items() if value})
 
 
 def view_only_runs() -> list[Run]:
@@ -212,8 +221,12 @@ def column_value(view: RunView, column: str) -> Any:
 class Runs(Sequence[Run]):
     """A list of runs; `frame()` gives it as a DataFrame, and so it is shown."""
 
-    def __init__(self, store: Store, page: RunPage, columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self, store: Store, page: RunPage, columns: Sequence[str] = (), *, query: Mapping[str, Any] | None = None
+    ) -> None:
+        """query: what the runs were asked for by, as `GET runs` takes it; without it no cell can ask again."""
         self._store = store
+        self._query = query
         self.columns = list(columns)  # beside those that every list has
         self.views = page.items
         self.total = page.total  # of all that match, listed or not
@@ -264,3 +277,11 @@ class Runs(Sequence[Run]):
             return "<em>No runs yet.</em>"
         more = f"<p>{len(self)} of {counted(self.total, 'run')}</p>" if self.total > len(self) else ""
         return str(self.frame().to_html(escape=True)) + more
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Live and from the server in JupyterLab with the extension; elsewhere the table as of now."""
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if self._query is not None:
+            home = str(context.settings().home_path)
+            bundle[RUNS_TYPE] = {"version": VERSION, "home": home, "query": dict(self._query)}
+        return bundle

@@ -13,6 +13,7 @@ import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api.display import RUN_TYPE, LiveCell
 from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.api.run_queue import RUNS_TYPE
 from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.static_picture import HEIGHT, WIDTH
 
@@ -42,3 +43,20 @@ def test_watching_a_waiting_run_prints_where_it_stands(
 ) -> None:
     lab.launch(few, name="patient").watch()
     assert capsys.readouterr().out.startswith("patient waits in the queue (as of ")
+
+
+def test_a_list_of_runs_asks_the_server_what_it_asked_the_store(few: TrainConfig, idle: Settings) -> None:
+    lab.launch(few, name="first")
+    lab.launch(few.with_changes(lr=0.5), name="second")
+    found = lab.runs(where="lr>0.1", state="queued", limit=7, columns=["lr"])
+    bundle = found._repr_mimebundle_()
+    assert "second" in bundle["text/html"]
+    assert "first" not in bundle["text/html"]
+    assert bundle[RUNS_TYPE] == {
+        "version": 1,
+        "home": str(idle.home_path),
+        "query": {
+            "states": ["queued"], "order": "desc", "where": "lr>0.1", "sort": "created_at", "limit": 7,
+            "columns": ["lr"],
+        },
+    }  # fmt: skip

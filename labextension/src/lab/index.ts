@@ -10,7 +10,7 @@ import { Commands, commandOf } from './commands';
 import { KernelOutput } from './kernel_output';
 import { KINDS, MimeRenderer, type OutputContext } from './mime_renderers';
 import { notify } from './notifications';
-import { KERNEL_TYPE, RUN_TYPE } from './output_types';
+import { KERNEL_TYPE, RUNS_TYPE, RUN_TYPE } from './output_types';
 import { panel } from './panel';
 import { preferences, preferencesOf } from './preferences';
 import { RunOutput } from './run_output';
@@ -70,7 +70,10 @@ const outputs: JupyterFrontEndPlugin<void> = {
         safe: kind.safe,
         mimeTypes: [kind.mime],
         defaultRank: -20, // before the widget of the same output, whose rank is -10
-        createRenderer: () => (kind.mime === RUN_TYPE ? new RunOutput(context.source, served) : served()),
+        createRenderer: () =>
+          kind.mime === RUN_TYPE || kind.mime === RUNS_TYPE
+            ? new RunOutput(context.source, kind.mime, served)
+            : served(),
       });
     }
     registry?.addFactory({

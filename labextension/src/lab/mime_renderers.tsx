@@ -3,13 +3,15 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ReactElement } from 'react';
 import { galleryOf, originOf } from '../views/live/gallery_data';
+import type { RunsQuery } from '../views/data/requests';
 import type { TensorBoardTarget } from '../views/pages/tensorboard_session';
 import { lazyView } from '../views/ui/lazy_view';
-import { RUN_TYPE } from './output_types';
+import { RUNS_TYPE, RUN_TYPE } from './output_types';
 import { TensorBoardPage, ViewWidget, type Context } from './widgets';
 
 const Gallery = lazyView(() => import('../views/live/gallery').then(view => view.Gallery));
 const LiveRun = lazyView(() => import('../views/live/live_run').then(view => view.LiveRun));
+const LiveRuns = lazyView(() => import('../views/live/live_runs').then(view => view.LiveRuns));
 const LiveSweep = lazyView(() => import('../views/live/live_sweep').then(view => view.LiveSweep));
 
 /** What an output needs of the page around it. */
@@ -31,6 +33,12 @@ function targetOf({ run_ids, sweep_id, tag }: Data): TensorBoardTarget | null {
   return Array.isArray(run_ids) ? { run_ids: run_ids.map(String), ...curve } : null;
 }
 
+/** What a list of runs looks for, as the output of a cell says it; null where it says nothing of the kind. */
+function runsQueryOf(data: Record<string, unknown>): RunsQuery | null {
+  const { query } = data;
+  return typeof query === 'object' && query !== null ? (query as RunsQuery) : null;
+}
+
 /** The kinds of output that `imgcls_lab.api` makes. */
 export const KINDS: OutputKind[] = [
   {
@@ -38,6 +46,14 @@ export const KINDS: OutputKind[] = [
     safe: true,
     view: ({ run_id }, { source }) =>
       typeof run_id === 'string' ? <LiveRun source={source} runId={run_id} opens /> : null,
+  },
+  {
+    mime: RUNS_TYPE,
+    safe: true,
+    view: data => {
+      const query = runsQueryOf(data);
+      return query && <LiveRuns query={query} />;
+    },
   },
   {
     mime: 'application/vnd.imgcls.images+json',

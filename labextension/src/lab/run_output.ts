@@ -1,25 +1,26 @@
-// The output of a run: live from the server. Where the server cannot, since its extension is off or it has another home
+// The output of a run or of a list of runs: live from the server. Where the server cannot, since its extension is off or it has another home
 // than the kernel, the kernel's widget; without a kernel the picture that the notebook keeps, and a sentence that says why.
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Panel } from '@lumino/widgets';
 import { SourceError, type Source } from '../views/data/source';
 import { KernelOutput, type Words } from './kernel_output';
-import { RUN_TYPE } from './output_types';
+import type { RUNS_TYPE, RUN_TYPE } from './output_types';
 
 const AGAIN = 'Run the cell again to see it live.';
 
 /** What an output says where the server does not know its run. */
-export function wordsFor(runId: string, home: string, serverHome: string | null): Words {
+export function wordsFor(runId: string | null, home: string, serverHome: string | null): Words {
   if (serverHome === null) {
     const off =
       'The server extension of imgcls-lab is not enabled here (jupyter server extension enable imgcls_lab)';
     return { live: '', still: `This is the saved picture. ${off}, and no kernel follows the run. ${AGAIN}` };
   }
   if (!home || home === serverHome) {
-    const gone = `There is no run ${runId} in ${serverHome} any more: it was deleted.`;
+    const gone = `There is no run ${runId ?? ''} in ${serverHome} any more: it was deleted.`;
     return { live: gone, still: `${gone} This is the picture that the notebook keeps.` };
   }
-  const homes = `This run is in the home ${home} of the kernel that started it; this server shows ${serverHome}.`;
+  const what = runId === null ? 'These runs are' : 'This run is';
+  const homes = `${what} in the home ${home} of the kernel that ran this cell; this server shows ${serverHome}.`;
   return {
     live: homes,
     still: `${homes} This is the saved picture. ${AGAIN}`,
@@ -32,6 +33,7 @@ export class RunOutput extends Panel implements IRenderMime.IRenderer {
 
   constructor(
     private readonly source: Source,
+    private readonly mime: typeof RUN_TYPE | typeof RUNS_TYPE,
     private readonly live: () => IRenderMime.IRenderer,
   ) {
     super();
@@ -43,13 +45,13 @@ export class RunOutput extends Panel implements IRenderMime.IRenderer {
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const { run_id: id, home } = (model.data[RUN_TYPE] ?? {}) as { run_id?: unknown; home?: unknown };
-    this.#shown ??= this.#choose(String(id), typeof home === 'string' ? home : '');
+    const { run_id: id, home } = (model.data[this.mime] ?? {}) as { run_id?: unknown; home?: unknown };
+    this.#shown ??= this.#choose(typeof id === 'string' ? id : null, typeof home === 'string' ? home : '');
     const shown = await this.#shown;
     if (!this.isDisposed) await shown.renderModel(model);
   }
 
-  async #choose(id: string, home: string): Promise<IRenderMime.IRenderer> {
+  async #choose(id: string | null, home: string): Promise<IRenderMime.IRenderer> {
     const words = await this.#whyNotServed(id, home);
     const shown = words ? new KernelOutput(words) : this.live();
     if (!this.isDisposed) this.addWidget(shown);
@@ -57,17 +59,20 @@ export class RunOutput extends Panel implements IRenderMime.IRenderer {
   }
 
   /** null: the server knows the run, or does not answer now and is waited for by the live view. */
-  async #whyNotServed(id: string, home: string): Promise<Words | null> {
+  async #whyNotServed(id: string | null, home: string): Promise<Words | null> {
     const { signal } = this.#stop;
     const missing = (error: unknown) => error instanceof SourceError && error.status === 404;
     try {
-      await this.source.query('run', { id }, signal);
-      return null;
+      if (id !== null) {
+        await this.source.query('run', { id }, signal);
+        return null;
+      }
     } catch (error) {
       if (!missing(error)) return null;
     }
     try {
-      return wordsFor(id, home, (await this.source.query('info', {}, signal)).home);
+      const { home: ours } = await this.source.query('info', {}, signal);
+      return id === null && ours === home ? null : wordsFor(id, home, ours);
     } catch (error) {
       return missing(error) ? wordsFor(id, home, null) : null;
     }
