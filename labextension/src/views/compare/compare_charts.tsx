@@ -4,7 +4,7 @@ import type { SeriesStore } from '../data/series_store';
 import type { Run } from '../data/types';
 import { useDetail, useSeries } from '../data/use_series';
 import { lineOf } from '../live/series_line';
-import type { ChartOptions } from '../pages/curves';
+import type { ChartOptions } from '../ui/chart_tools';
 import { Chart, type Line } from '../ui/chart';
 import { isFraction, metricTitle } from '../ui/format';
 import { Problem } from '../ui/messages';

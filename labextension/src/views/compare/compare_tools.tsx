@@ -1,7 +1,7 @@
 // What holds for all charts of a comparison: groups, which metrics, the axis, the scale, smoothing.
 import { useId } from 'react';
 import { metricTitle } from '../ui/format';
-import { CurveTools, type ChartOptions } from '../pages/curves';
+import { CurveTools, type ChartOptions } from '../ui/chart_tools';
 import type { groupings } from './groups';
 import '../ui/button.css';
 import '../ui/inputs.css';

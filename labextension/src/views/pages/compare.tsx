@@ -20,7 +20,7 @@ import { FlipsCard } from '../evaluation/flips';
 import { plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNow } from '../ui/use_now';
-import { useChartOptions } from './curves';
+import { useChartOptions } from '../ui/chart_tools';
 import { RunsTable } from './runs_table';
 import '../ui/layout.css';
 
