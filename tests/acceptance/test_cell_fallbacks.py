@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from acceptance.test_saved_notebooks import LAUNCH, accuracy_of, cells_of
 from browser.conftest import PICTURES, Desk, Lab, browser, context
 from browser.notebook_cells import notebook_file, open_notebook, run_cell, save, wait_for_points
 from playwright.sync_api import BrowserContext, expect
+from saved_cells import LAUNCH, accuracy_of, cells_of
 
 from imgcls_lab import Run
 from imgcls_lab.api import context as api_context

@@ -5,13 +5,11 @@ The sizes are printed with their budgets (`pytest -s`).
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -19,17 +17,13 @@ from api.conftest import few, own
 from browser.conftest import Desk, browser, context, desk, lab
 from browser.notebook_cells import end_kernels, notebook_file, open_notebook, run_cell, save, show_notebook
 from playwright.sync_api import Browser, expect
+from saved_cells import LAUNCH, accuracy_of, cells_of, check_cell
 
 from imgcls_lab import Run, TrainConfig, runs
 from imgcls_lab.api import context as api_context
-from imgcls_lab.api.display import RUN_TYPE
 from imgcls_lab.settings import Settings
-from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 
 __all__ = ["browser", "context", "desk", "few", "lab", "own"]
-
-CELL = 25_000  # bytes of a finished cell
-PICTURE = 20_000
 
 CONFIG = "import imgcls_lab as lab\nconfig = lab.TrainConfig.model_validate_json({config!r})\n"
 WAYS = {
@@ -57,32 +51,6 @@ def write(folder: Path, config: TrainConfig, source: str) -> None:
 def command(folder: Path, *arguments: str) -> None:
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-4000:]
-
-
-def cells_of(notebook: Path) -> list[dict[str, Any]]:
-    """The outputs of runs in a notebook."""
-    written = json.loads(notebook.read_text())
-    outputs = [output for cell in written["cells"] for output in cell.get("outputs", [])]
-    return [output for output in outputs if RUN_TYPE in output.get("data", {})]
-
-
-def accuracy_of(run: Run) -> str:
-    assert run.view.best is not None
-    return f"best accuracy {run.view.best.value * 100:.1f} %"
-
-
-def check_cell(output: dict[str, Any], run: Run, how: str) -> None:
-    """The output shows how the run ended, in little room, and needs no widget."""
-    data = output["data"]
-    text, page = ("".join(data[kind]) for kind in ("text/plain", "text/html"))
-    assert f"{run.name} has finished" in text
-    assert accuracy_of(run) in text
-    assert accuracy_of(run) in page
-    assert WIDGET_TYPE not in data
-    picture, size = len(base64.b64decode("".join(data["image/png"]))), len(json.dumps(output))
-    print(f"{how}: a finished cell {size:,} bytes (at most {CELL:,}), its picture {picture:,} (at most {PICTURE:,})")
-    assert size <= CELL
-    assert picture <= PICTURE
 
 
 @pytest.mark.slow
@@ -117,14 +85,6 @@ def test_html_made_of_it_shows_the_curves_without_a_network(
     printed = page.pdf()  # as nbconvert's web exporter makes it
     assert len(re.findall(rb"/Subtype\s*/Image", printed)) >= 1
     context.close()
-
-
-LAUNCH = """
-import imgcls_lab as lab
-config = lab.demo.prepare().config.with_changes(epochs={epochs}, threads=1)
-run = lab.launch(config, name="{name}")
-run
-"""
 
 
 def run_of(desk: Desk) -> Run:
