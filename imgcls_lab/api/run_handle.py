@@ -194,9 +194,9 @@ class Run(RunForks, RunModels):
 
         cell = LiveCell(self._source(), served=self._served)
         cell.show()
-        self.adopt(cell)
+        self._adopt(cell)
 
-    def adopt(self, cell: LiveCell) -> None:
+    def _adopt(self, cell: LiveCell) -> None:
         """A cell that shows it: `wait` brings it up to date at the end."""
         self._cells.append(cell)
 

@@ -100,7 +100,7 @@ def train(
     store = _store_or_none() if indexed and outer is None else None
     run = Run(folder.name, store=store, folder=folder)
     if isinstance(shown, LineScreen) and shown.cell is not None:
-        run.adopt(shown.cell)
+        run._adopt(shown.cell)
     if store is not None:
         _await_index(store, run.id)
     if outcome.state is RunState.STOPPED:
