@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
-from imgcls_lab.api.progress import line
 from imgcls_lab.api.resolving import resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import launch
@@ -19,6 +18,7 @@ from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
 from imgcls_lab.errors import InputError, Problem
 from imgcls_lab.events import ACTIVE
 from imgcls_lab.planning.preview import preview
+from imgcls_lab.run_sentence import line
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.claims import config_to_reuse
 

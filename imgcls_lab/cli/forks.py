@@ -75,7 +75,7 @@ def lineage(run_id: RunId, as_json: Json = False) -> None:
 
 
 def _say_branch(by_parent: Mapping[str | None, Sequence[Run]], runs: Sequence[Run], indent: str) -> None:
-    from imgcls_lab.api.progress import line
+    from imgcls_lab.run_sentence import line
 
     for run in runs:
         at = f" (from step {run.view.fork_step})" if run.view.fork_step is not None else ""
