@@ -149,7 +149,8 @@ def in_notebook() -> bool:
 
 def execution() -> int | None:
     """The number of the cell that this kernel executes; None in any other process."""
-    return sys.modules["IPython"].get_ipython().execution_count if in_notebook() else None
+    number: int | None = sys.modules["IPython"].get_ipython().execution_count if in_notebook() else None
+    return number
 
 
 def front_end_shows() -> bool:
