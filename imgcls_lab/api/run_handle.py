@@ -7,7 +7,6 @@ come from the run's folder if this machine has it, so that they can be read befo
 from __future__ import annotations
 
 import contextlib
-import html
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from imgcls_lab import run_layout
 from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.forks import RunForks
-from imgcls_lab.api.progress import execution, progress_line
+from imgcls_lab.api.progress import progress_line
+from imgcls_lab.api.run_cells import RunCells
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_models import RunModels
 from imgcls_lab.api.run_source import StoreRunSource
@@ -51,7 +51,7 @@ OVER = ENDED | {RunState.LOST}
 POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
-class Run(RunForks, RunModels):
+class Run(RunForks, RunModels, RunCells):
     """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:
@@ -184,22 +184,6 @@ class Run(RunForks, RunModels):
         return (self._files() or self._source()).log(offset, node=node)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
-    def watch(self) -> None:
-        """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook.
-
-        >>> run.watch()
-        first digits has finished: epoch 2 of 2...
-        """
-        from imgcls_lab.api.display import LiveCell
-
-        cell = LiveCell(self._source(), served=self._served)
-        cell.show()
-        self._adopt(cell)
-
-    def _adopt(self, cell: LiveCell) -> None:
-        """A cell that shows it: `wait` brings it up to date at the end."""
-        self._cells.append(cell)
-
     def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
         """Wait until it has ended, with a line of progress; looks every `poll` seconds.
 
@@ -422,23 +406,11 @@ class Run(RunForks, RunModels):
         return type(self)(run_id, store=store)
 
     # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _ipython_display_(self) -> None:
-        """As the last expression of a cell it is live, unless that cell shows it already."""
-        here = execution()
-        if self._deleted or here is None:
-            print(repr(self))
-        elif all(cell.shown_in != here for cell in self._cells):
-            self.watch()
-
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self._line()}>"
 
     def _line(self) -> str:
         return inert(f"{self.name} was deleted") if self._deleted else line(self._view)
-
-    def _repr_html_(self) -> str:
-        text = html.escape(self._line())
-        return f'<span title="{html.escape(self._view.folder)}"><code>{html.escape(self.id)}</code> {text}</span>'
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> None:

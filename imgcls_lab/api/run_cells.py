@@ -1,0 +1,63 @@
+"""How a `Run` shows itself in a notebook: by live cells, which it knows."""
+
+from __future__ import annotations
+
+import html
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from imgcls_lab.api.progress import execution
+from imgcls_lab.schemas import RunDetail
+
+if TYPE_CHECKING:
+    from imgcls_lab.api.display import LiveCell
+    from imgcls_lab.widgets.comm import RunSource
+
+
+class RunCells:
+    """The part of `Run` that shows it."""
+
+    _cells: list[LiveCell]
+    _deleted: bool
+
+    @property
+    @abstractmethod
+    def view(self) -> RunDetail: ...
+
+    @property
+    @abstractmethod
+    def _served(self) -> bool: ...
+
+    @abstractmethod
+    def _source(self) -> RunSource: ...
+
+    @abstractmethod
+    def _line(self) -> str: ...
+
+    def watch(self) -> None:
+        """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook.
+
+        >>> run.watch()
+        first digits has finished: epoch 2 of 2...
+        """
+        from imgcls_lab.api.display import LiveCell
+
+        cell = LiveCell(self._source(), served=self._served)
+        cell.show()
+        self._adopt(cell)
+
+    def _adopt(self, cell: LiveCell) -> None:
+        """A cell that shows it: `wait` brings it up to date at the end."""
+        self._cells.append(cell)
+
+    def _ipython_display_(self) -> None:
+        """As the last expression of a cell it is live, unless that cell shows it already."""
+        here = execution()
+        if self._deleted or here is None:
+            print(repr(self))
+        elif all(cell.shown_in != here for cell in self._cells):
+            self.watch()
+
+    def _repr_html_(self) -> str:
+        text, run = html.escape(self._line()), self.view
+        return f'<span title="{html.escape(run.folder)}"><code>{html.escape(run.id)}</code> {text}</span>'
