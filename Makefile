@@ -27,7 +27,7 @@ APART := $(addprefix tests/,tensorboards chaos executor clusters)
 # the files with tests in a browser: to import all the others takes a worker half a minute
 BROWSER := $(sort $(shell grep -rl --include='test_*.py' 'mark.browser' tests))
 
-.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu pictures audit wheel clean
+.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu notebooks pictures audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -141,6 +141,9 @@ bench-quick: setup system ## a small part of it, in less than five minutes
 
 bench-gpu: setup ## the figures that need an NVIDIA GPU
 	$(BIN)/python -m benchmarks --gpu
+
+notebooks: setup ## execute the notebooks that are shipped, and store them with what they show
+	$(BIN)/python tools/notebooks.py
 
 pictures: setup system ## take the pictures of the docs in a real JupyterLab
 	$(BIN)/python tools/pictures.py docs/pictures

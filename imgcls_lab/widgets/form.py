@@ -288,6 +288,10 @@ class RunForm(Lean, widgets.VBox):  # type: ignore[misc]
             with self._said():
                 self.run.stop()
 
+    def __repr__(self) -> str:
+        """What a viewer without widgets shows."""
+        return f"<Form of a run: {self.config!r}>"
+
     def close(self) -> None:
         """Take it away; what it launched goes on."""
         self._left.set()

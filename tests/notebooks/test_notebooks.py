@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbclient
 import nbformat
@@ -19,31 +22,53 @@ from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 
+MOST = 400_000  # bytes of a stored notebook
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_notebooks_are_stored_without_outputs_and_with_stable_ids(path: Path) -> None:
+def test_notebooks_are_stored_with_what_they_show_and_with_stable_ids(path: Path) -> None:
+    """As a code host shows them, where no kernel and no server is."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    for cell in notebook.cells:
-        assert cell.id.replace("-", "").isalpha()
-        if cell.cell_type == "code":
-            assert (cell.outputs, cell.execution_count) == ([], None)
+    assert path.stat().st_size < MOST
+    assert "widgets" not in notebook.metadata
+    assert not re.search(r"/tmp/|/root/", path.read_text())  # of the machine that executed it
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "make notebooks"
+    assert all(cell.id.replace("-", "").isalpha() for cell in notebook.cells)
+    for output in (output for cell in code for output in cell.outputs):
+        assert output.output_type != "error"
+        kinds = set(output.get("data", {"text/plain": ""}))
+        assert kinds & {"text/plain", "text/html", "image/svg+xml", "image/png"}
+        assert not any("vnd." in kind for kind in kinds)
+
+
+def execute(name: str, folder: Path) -> tuple[nbformat.NotebookNode, dict[str, list[Any]]]:
+    """A notebook, executed in a folder where the others lie, too, and the outputs of its cells by their ids."""
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        shutil.copy(path, folder)
+    notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+    where = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, timeout=400, kernel_name="python3", resources=where).execute()
+    outputs = {cell.id: cell.get("outputs", []) for cell in notebook.cells}
+    assert all(output.output_type != "error" for cell in outputs.values() for output in cell)
+    return notebook, outputs
+
+
+def said(outputs: list[Any]) -> str:
+    """What a cell printed, and the text of what it shows."""
+    return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
 def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
-    notebook = nbformat.read(NOTEBOOKS / "quickstart.ipynb", as_version=4)
-    where = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3", resources=where).execute()
-
-    outputs = {cell.id: cell.get("outputs", []) for cell in notebook.cells}
+    notebook, outputs = execute("quickstart", tmp_path)
     (live,) = outputs["launch"]
     kinds = set(live["data"])
     assert {"application/vnd.imgcls.run+json", "image/svg+xml", "text/plain"} <= kinds
     assert "epoch 4 of 4" in live["data"]["text/plain"]  # brought up to date by `wait`
     assert "test digits are right" in "".join(output.get("text", "") for output in outputs["model"])
-    assert all(output.output_type != "error" for cell in outputs.values() for output in cell)
+    assert "<svg" in outputs["compare"][0]["data"]["text/html"]
     shown = [output.data for found in outputs.values() for output in found if "data" in output]
     galleries = [data for data in shown if IMAGES_TYPE in data]  # samples and mistakes: live, and as pictures for ever
     assert [data["text/html"].count("data:image/webp") > 0 for data in galleries] == [True, True]
@@ -57,6 +82,38 @@ def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
     best = first.view.best
     assert best is not None
     assert best.value > 0.9
+
+
+def test_a_sweep_says_which_settings_are_best_and_how_much_is_chance(own: Settings, tmp_path: Path) -> None:
+    _, outputs = execute("sweep", tmp_path)
+    assert re.search(r"accuracy \d+\.\d%, standard deviation \d+\.\d%", said(outputs["seeds"]))
+    grid = next(sweep for sweep in lab.sweeps() if sweep.name == "rates and batches")
+    assert grid.results()["state"].tolist() == ["succeeded"] * 4
+    best = grid.results()["accuracy"].idxmax()
+    assert said(outputs["best"]).count(f"lr={grid.results()['lr'][best]}") == 1
+    assert "<svg" in outputs["compare"][0]["data"]["text/html"]
+
+
+def test_planted_mistakes_are_found_and_corrected(own: Settings, tmp_path: Path) -> None:
+    _, outputs = execute("data", tmp_path)
+    match = re.match(r"(\d+) of (\d+) planted mistakes are among (\d+) suspects", said(outputs["found"]))
+    assert match is not None
+    found, planted, suspects = map(int, match.groups())
+    print(f"{found} of {planted} planted mistakes are among {suspects} suspects (at least half)")
+    assert planted == 30
+    assert found >= planted / 2
+    (run,) = lab.runs(name="with mistakes")
+    assert len(lab.dataset(run.view.root).revisions()) > 0
+    assert said(outputs["retrain"])
+
+
+def test_a_batch_of_notebooks_is_queued_and_compared(own: Settings, tmp_path: Path) -> None:
+    _, outputs = execute("batch", tmp_path)
+    runs = lab.runs(project="batch")
+    assert {run.view.kind for run in runs} == {RunKind.NOTEBOOK}
+    assert {run.state for run in runs} == {RunState.SUCCEEDED}
+    assert "succeeded" in said(outputs["results"])
+    assert said(outputs["executed"]).count("notebook.ipynb") == 2
 
 
 def test_papermill_trains_with_parameters_and_no_daemon(few: TrainConfig, idle: Settings, tmp_path: Path) -> None:
