@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from imgcls_lab.api.run_handle import Run
     from imgcls_lab.dataset_export import ExportedFolder
 
+SHOWN_CLASSES = 20  # names of classes
 PAGE = 1000  # images that are read at once
 Images = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # ids, or paths inside the data set
 
@@ -223,6 +225,19 @@ class Dataset:
     def __repr__(self) -> str:
         images = ", ".join(f"{split} {count:,}" for split, count in self._view.images.items())
         return f"<Dataset {self.name}: {counted(len(self._view.classes), 'class', 'classes')}; {images}; {self.root}>"
+
+    def _repr_html_(self) -> str:
+        """Its images by split, its classes, and what is worth knowing."""
+        view = self._view
+        rows = {f"images of {split}/": f"{count:,}" for split, count in view.images.items()}
+        rows |= {"classes": ", ".join(view.classes[:SHOWN_CLASSES]), "folder": view.root}
+        if len(view.classes) > SHOWN_CLASSES:
+            rows["classes"] += f" and {len(view.classes) - SHOWN_CLASSES} more"
+        cells = "".join(f"<tr><th>{escape(title)}</th><td>{escape(text)}</td></tr>" for title, text in rows.items())
+        said = "".join(f"<p>{escape(text)}</p>" for text in filter(None, (view.problem, *view.notes)))
+        return (
+            f"<p>{escape(self.name)}: {counted(len(view.classes), 'class', 'classes')}</p><table>{cells}</table>{said}"
+        )
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _looked_at(self, on_look: Look | None = None) -> Audit:

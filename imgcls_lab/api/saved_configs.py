@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 from imgcls_lab.api import context
@@ -46,6 +47,15 @@ class SavedConfigs(Mapping[str, "SavedConfig"]):
     def __repr__(self) -> str:
         return f"<saved configs: {', '.join(f'“{name}”' for name in self) or 'none'}>"
 
+    def _repr_html_(self) -> str:
+        """A row for each, with the settings that differ from the defaults."""
+        rows = "".join(
+            f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in _cells(SavedConfig(self._store, view)))}</tr>"
+            for view in self._store.configs.list()
+        )
+        head = "".join(f"<th>{title}</th>" for title in ("name", "version", "project", "config"))
+        return f"<table><tr>{head}</tr>{rows}</table>" if rows else "<em>No saved configs yet.</em>"
+
     def save(
         self,
         name: str,
@@ -73,6 +83,10 @@ class SavedConfigs(Mapping[str, "SavedConfig"]):
         return SavedConfig(self._store, collection.add(edit) if known is None else collection.edit(known.id, edit))
 
 
+def _cells(saved: SavedConfig) -> tuple[object, ...]:
+    return saved.name, saved.number, saved.project, saved.config
+
+
 class SavedConfig:
     """A saved config. name: in the registry; number: of its newest version; config: what that holds."""
 
@@ -91,6 +105,13 @@ class SavedConfig:
     @property
     def config(self) -> TrainConfig:
         return TrainConfig.parse_saved(self._view.config)
+
+    @property
+    def project(self) -> str:
+        return self._view.project
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self)[1:-1])}</p>{self.config._repr_html_()}"
 
     def __repr__(self) -> str:
         return f"<config “{self.name}”, version {self.number}, of the project “{self._view.project}”>"

@@ -70,6 +70,11 @@ def _reason(error: OSError) -> str:
     return "it is not a plain file" if error.errno in (errno.ELOOP, errno.EMLINK) else error.strerror or str(error)
 
 
+def _epoch_of(name: str) -> int:
+    """The epoch of a report's name."""
+    return int("".join(filter(str.isdigit, name)))
+
+
 def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochReport:
     """The evaluation of an epoch, or the last one; that of the best model on test/. Raises NotFoundError."""
     if split == "test":
@@ -88,8 +93,12 @@ def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochRep
             raise NotFoundError(f"The report {name} is too large to be shown.")
         return EpochReport.model_validate_json(data)
     except FileNotFoundError:
-        what = "on test/; it comes at the end of a run whose data has test/" if split == "test" else f"of epoch {epoch}"
-        raise NotFoundError(f"This run has no evaluation {what}.") from None
+        what = "on test/; it comes at the end of a run whose data has test/."
+        if split != "test":
+            names = [name for name in names_in(folder, REPORTS) if _EPOCH_REPORT.fullmatch(name)]
+            known = f"epochs {_epoch_of(names[0])} to {_epoch_of(names[-1])}" if names else "none yet"
+            what = f"of epoch {epoch}; there are {known}."
+        raise NotFoundError(f"This run has no evaluation {what}") from None
     except OSError as error:
         raise NotFoundError(f"The report {name} of this run cannot be shown: {_reason(error)}.") from None
     except ValidationError:

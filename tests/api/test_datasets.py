@@ -21,6 +21,7 @@ def test_a_folder_is_looked_at_corrected_and_shown(own: Settings, few: TrainConf
     data = lab.dataset(root)
     assert lab.dataset(root).id == lab.dataset("digits").id == data.id
 
+    assert "images of train/" in data._repr_html_()
     samples = data.samples(20, split="train")
     assert len(samples.frame) == 20
     assert set(samples.frame["split"]) == {"train"}

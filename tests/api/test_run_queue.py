@@ -41,6 +41,14 @@ def test_launched_run_trains_and_everything_it_made_can_be_read(few: TrainConfig
     assert (run.best_checkpoint / "model.safetensors").is_file()
     assert run.report().epoch == 2
     assert len(run.report(1).classes) == 10
+    with pytest.raises(NotFoundError, match="epochs 1 to 2"):
+        run.report(9)
+    with pytest.raises(InputError, match="did you mean val"):
+        run.report(split="vall")
+    with pytest.raises(NotFoundError, match="did you mean loss/val"):
+        run.metrics("los/val")
+    with pytest.raises(InputError, match="did you mean hf"):
+        run.export("hff")  # type: ignore[arg-type]
     assert "finished at step" in run.log(tail=1)
     assert run.id in run._repr_html_()
 

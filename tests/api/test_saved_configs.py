@@ -24,6 +24,8 @@ def test_configs_are_saved_in_versions(few: TrainConfig) -> None:
     assert [(field.name, field.values) for field in saved.difference(2, 1)] == [("lr", [0.01, 0.02])]
     assert (saved.restore(1).number, lab.configs()["small"].config.lr) == (3, 0.01)
     assert "version 3" in repr(lab.configs()["small"])
+    assert "<td>0.01</td>" in lab.configs()["small"]._repr_html_()
+    assert "lr=0.01" in lab.configs()._repr_html_()
     with pytest.raises(NotFoundError):
         lab.configs()["none"]
 
