@@ -32,6 +32,7 @@ COLUMNS: dict[str, Kind] = {
     "created": "time", "started": "time", "ended": "time", "ran": "seconds", "best": "number", "epoch": "number",
     "step": "number", "attempt": "number", "priority": "number", "lr": "number", "batch_size": "number",
     "tag": "tags", "archived": "flag", "size": "bytes", "repetition": "text", "sweep": "text",
+    "lineage": "text",
 }  # fmt: skip
 CURVE = "curve"  # a column of lists that is drawn: it has no value, so that no query names it
 NONE = ("none", "null")  # a key that has no value

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab import forks, run_layout, run_paths
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError, StoreError
+from imgcls_lab.errors import ConfigError, ConflictError, ModelError, NotFoundError, StoreError
 from imgcls_lab.events import RunKind
 from imgcls_lab.forks import Beginning
 from imgcls_lab.schemas import ForkRequest, SubmitRequest
@@ -172,7 +172,7 @@ def _kept(session: Session, settings: Settings, parent: Run) -> list[tuple[Artif
     saved = select(Artifact).where(Artifact.run_id == parent.id, Artifact.kind == "checkpoint")
     found = []
     for row in session.exec(saved.order_by(col(Artifact.step).desc(), col(Artifact.attempt).desc())):
-        with contextlib.suppress(OSError, ValueError):  # deleted, or removed by the run that goes on
+        with contextlib.suppress(OSError, ValueError, ModelError):  # deleted, removed by the run that goes on, damaged
             place = run_paths.real_path(folder, row.path, run_layout.elsewhere(parent.config, folder))
             if place.is_dir():
                 found.append((row, Beginning.read(place)))

@@ -27,8 +27,8 @@ _COMPARED: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 _COLUMNS: dict[str, Any] = {
     "id": Run.id, "name": Run.name, "owner": Run.owner, "kind": Run.kind, "host": Run.host, "model": Run.model_flavour,
     "data": Run.root, "notes": Run.notes, "message": Run.message, "parent": Run.parent_id, "monitor": Run.best_metric,
-    "state": Run.state, "created": Run.created_at, "started": Run.started_at, "ended": Run.ended_at,
-    "best": Run.best_value, "epoch": Run.epoch, "step": Run.step, "attempt": Run.attempt, "priority": Run.priority,
+    "lineage": Run.lineage, "state": Run.state, "created": Run.created_at, "started": Run.started_at,
+    "ended": Run.ended_at, "best": Run.best_value, "epoch": Run.epoch, "step": Run.step, "attempt": Run.attempt, "priority": Run.priority,
     "lr": Run.lr, "batch_size": Run.batch_size, "size": Run.size, "repetition": Run.repetition,
 }  # fmt: skip
 

@@ -68,7 +68,7 @@ def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, r
 def keys_of(kinds: Sequence[GroupKind]) -> list[ColumnElement[Any]]:
     """The groups of a run, one of each kind: `sweep:ID`, `seeds:HASH`, `children:ID`; NULL: none of this kind.
 
-    A sweep and a parent stand in their own group.
+    A sweep and a parent stand in their own group. The forks of a run and theirs are one group, by the first run.
     """
     parent_is = col(_PARENT.kind)
     of_kind: dict[str, list[Any]] = {
@@ -78,6 +78,7 @@ def keys_of(kinds: Sequence[GroupKind]) -> list[ColumnElement[Any]]:
         ],
         "seeds": [(col(Run.repetition) != "", literal("seeds:") + col(Run.repetition))],
         "children": [
+            (col(Run.lineage) != "", literal("children:") + col(Run.lineage)),
             (parent_is != RunKind.SWEEP.value, literal("children:") + col(Run.parent_id)),
             (col(Run.id).in_(_parents()), literal("children:") + col(Run.id)),
         ],
@@ -103,6 +104,7 @@ class _Member(NamedTuple):
     size: int | None
     created_at: float
     model_flavour: str
+    lineage: str
 
 
 _COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
@@ -163,7 +165,7 @@ def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGr
         "kind": kind,
         "name": names.get(of) or _common_name([run.name for run in runs]),
         "head": of if kind != "seeds" else None,
-        "where": f"repetition={of}" if kind == "seeds" else f"parent={of}",
+        "where": _where(kind, of, inside),
         "runs": len(inside),
         "states": Counter(run.state for run in inside),
         "lr": (min(rates), max(rates)) if rates else None,
@@ -172,6 +174,14 @@ def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGr
         "created_at": max(run.created_at for run in runs),
     }
     return RunGroup.model_validate(values | _best(inside))
+
+
+def _where(kind: str, of: str, inside: Sequence[_Member]) -> str:
+    """The query that finds the runs of a group, its head left out."""
+    if kind == "seeds":
+        return f"repetition={of}"
+    forks = [run for run in inside if run.lineage == of]
+    return f"lineage={of} id!={of}" if forks and len(forks) == len(inside) else f"parent={of}"
 
 
 def _common_name(names: Sequence[str]) -> str:

@@ -109,7 +109,7 @@ def test_all_columns_are_those_of_the_query_with_the_labels_of_the_form(store: S
     found = store.run_lists.columns()
     keys = [column.key for column in found.columns]
     assert len(keys) == len(set(keys))
-    assert {*CONFIG, *COLUMNS} - {"repetition", "sweep"} <= set(keys)
+    assert {*CONFIG, *COLUMNS} - {"repetition", "sweep", "lineage"} <= set(keys)
     by_key = {column.key: column for column in found.columns}
     assert (by_key["weight_decay"].label, by_key["weight_decay"].group) == ("Weight decay", "optimisation")
     assert (by_key["metric/accuracy"].kind, by_key["loss/train"].kind) == ("fraction", "number")

@@ -10,7 +10,7 @@ from store_steps import claim, epoch, feed, started
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import GroupKind, RunEdit, RunGroups, SubmitRequest
-from imgcls_lab.store import Store, queries, run_groups
+from imgcls_lab.store import Store, queries, run_groups, states
 
 Submit = Callable[..., str]
 ALL: tuple[GroupKind, ...] = ("sweep", "seeds", "children")
@@ -113,3 +113,15 @@ def test_a_list_that_is_asked_for_again_is_as_the_runs_are_by_then(store: Store,
         with Store.open(store.settings) as other:
             for order in orders:
                 assert names(folded(store, **order)) == names(folded(other, **order)) == names(folded(store, **order))
+
+
+def test_forks_and_their_forks_are_one_group(store: Store, submit: Submit) -> None:
+    root, one, two = (submit(name) for name in ("root", "fork", "fork of the fork"))
+    with store.database.write() as session:
+        for run_id, parent in ((root, None), (one, root), (two, one)):
+            states.change_run(session, run_id, lineage=root, parent_id=parent, repetition="")
+    (row,) = folded(store).rows
+    assert row.group is not None
+    assert (row.group.key, row.group.head, row.group.runs) == (f"children:{root}", root, 2)
+    assert {run.id for run in store.runs.list(where=row.group.where).items} == {one, two}
+    assert store.runs.list(where=f"lineage={root}").total == 3

@@ -131,6 +131,8 @@ function queryCall(kind: Query, params: unknown): Call {
     }
     case 'correctionsSince':
       return get(`runs/${part((params as Params['correctionsSince']).id)}/corrections`);
+    case 'lineage':
+      return get(`runs/${part((params as Params['lineage']).id)}/lineage`);
     case 'inference':
       return get('inference');
     case 'folderAt':
@@ -166,6 +168,10 @@ function commandCall(name: Command, args: unknown): Call {
     case 'retrain': {
       const { id, ...body } = args as Args['retrain'];
       return { verb: 'POST', path: `runs/${part(id)}/retrain`, body };
+    }
+    case 'fork': {
+      const { id, ...body } = args as Args['fork'];
+      return { verb: 'POST', path: `runs/${part(id)}/fork`, body };
     }
     case 'predict': {
       const { id, name: file_name, file } = args as Args['predict'];

@@ -9,6 +9,9 @@ import { host, root, stage } from '../stage';
 
 stage();
 
+const detailOf = (part: Partial<Run>): RunDetail =>
+  ({ ...aRun(part), checkpoints: [] }) as unknown as RunDetail;
+
 const show = async (part: Partial<Run>, owners: string[] = ['ada']) => {
   const source = new FakeSource({
     datasets: () => [],
@@ -17,7 +20,7 @@ const show = async (part: Partial<Run>, owners: string[] = ['ada']) => {
   await act(async () => {
     root.render(
       <SourceProvider value={source}>
-        <Head run={aRun(part) as RunDetail} connection="live" onDeleted={() => undefined} />
+        <Head run={detailOf(part)} connection="live" onDeleted={() => undefined} />
       </SourceProvider>,
     );
   });
@@ -106,7 +109,7 @@ it('shows what a run from elsewhere would execute, and claims exactly that', asy
     claim: () => claim,
     runs: () => ({ items: [], total: 0, counts: {}, owners: [] }),
   });
-  const run = { ...aRun({ state: 'stopped', resumable: true, view_only: true }), config: {} } as RunDetail;
+  const run = { ...detailOf({ state: 'stopped', resumable: true, view_only: true }), config: {} };
   await act(async () => {
     root.render(
       <SourceProvider value={source}>
@@ -146,7 +149,7 @@ it('edits tags and name where they stand, and leaves the focus where the edit be
     act(async () =>
       root.render(
         <SourceProvider value={source}>
-          <Head run={aRun(part) as RunDetail} connection="live" onDeleted={() => undefined} />
+          <Head run={detailOf(part)} connection="live" onDeleted={() => undefined} />
         </SourceProvider>,
       ),
     );

@@ -33,6 +33,7 @@ import type {
   ExportRequest,
   Flips,
   FolderPage,
+  ForkRequest,
   FreedSpace,
   FreeRequest,
   ImageDetail,
@@ -227,6 +228,8 @@ export type Params = {
   revision: { id: number; number: number; against?: number };
   /** What the newest revision changes against what a run trained with. */
   correctionsSince: { id: string };
+  /** The tree of forks that a run belongs to. */
+  lineage: { id: string };
   /** What the process that applies models to single images does. */
   inference: Record<string, never>;
   /** `id`: what a `FolderEntry` has; without it the allowed roots, `of` data sets or of models, too. */
@@ -282,6 +285,7 @@ export type Result = {
   revisions: Revision[];
   revision: RevisionDiff;
   correctionsSince: RevisionDiff;
+  lineage: Run[];
   inference: Inference;
   folders: FolderPage;
   folderAt: FolderPage;
@@ -300,6 +304,8 @@ export type Args = {
   claim: { id: string; digest: string };
   /** Train again from the run's best checkpoint, on a revision of its data set. */
   retrain: { id: string; revision: number };
+  /** Go on from one of its checkpoints, with some settings changed. */
+  fork: { id: string } & ForkRequest;
   /** What the run's best model says of a file that the page has. */
   predict: { id: string; name: string; file: Blob };
   'runs.edit': { id: string; edit: RunEdit };
@@ -356,6 +362,7 @@ export type Reply = {
   resume: Run;
   claim: Run;
   retrain: Run;
+  fork: Run;
   predict: TriedImage;
   'runs.edit': EditedRun;
   'runs.editMany': EditedRuns;

@@ -16,6 +16,8 @@ const copy = (series: Series): Series => ({
 export class SeriesStore {
   cursors: Record<string, Cursor> = {};
   readonly #series = new Map<string, Series>();
+  /** The points of forks until the fork, which are their ancestors'. */
+  readonly #past = new Map<string, Series>();
 
   constructor(reply?: SeriesReply) {
     if (reply) this.reset(reply);
@@ -24,6 +26,8 @@ export class SeriesStore {
   /** Take a query's answer in place of all that was. */
   reset(reply: SeriesReply): void {
     this.#series.clear();
+    this.#past.clear();
+    for (const series of reply.inherited ?? []) this.#past.set(keyOf(series.run_id, series.tag), series);
     for (const series of reply.series) this.#series.set(keyOf(series.run_id, series.tag), copy(series));
     this.cursors = { ...reply.cursors };
   }
@@ -37,6 +41,11 @@ export class SeriesStore {
 
   get(runId: string, tag: string): Series | undefined {
     return this.#series.get(keyOf(runId, tag));
+  }
+
+  /** What a fork has of its ancestors. */
+  pastOf(runId: string, tag: string): Series | undefined {
+    return this.#past.get(keyOf(runId, tag));
   }
 
   #cut(runId: string, step: number): void {

@@ -4,6 +4,9 @@ import type { SchemaReply } from '../data/types';
 
 export type Control = 'number' | 'text' | 'switch' | 'choice';
 
+/** What a change means at a fork: `AtFork` in `imgcls_lab/config/fields.py`. */
+export type AtFork = 'free' | 'between_epochs' | 'fresh_optimizer' | 'refused';
+
 export interface Field {
   name: string;
   title: string;
@@ -12,6 +15,7 @@ export interface Field {
   first: boolean;
   /** A resume may give it another value: it changes no result. */
   atResume: boolean;
+  atFork: AtFork;
   control: Control;
   whole: boolean;
   nullable: boolean;
@@ -102,6 +106,7 @@ export function fieldOf(name: string, property: Json, definitions: Json = {}): F
     group: String(json.group ?? ''),
     first: json.first === true,
     atResume: json.at_resume === true,
+    atFork: (json.at_fork ?? 'free') as AtFork,
     control:
       choices.length > 0
         ? 'choice'

@@ -3,7 +3,7 @@ import { Fragment, useMemo, type ReactNode } from 'react';
 import { Chart } from '../ui/chart';
 import type { ChartOptions } from '../ui/chart_tools';
 import { useDetail, useSeries } from '../data/use_series';
-import { lineOf } from '../live/series_line';
+import { lineOf, pastLineOf } from '../live/series_line';
 import { Problem } from '../ui/messages';
 import { useZoom } from '../ui/zoom';
 
@@ -69,9 +69,10 @@ export function Curves({ id, active, options, children }: CurvesProps) {
   const drawn = useMemo(
     () =>
       PLANS.map(plan =>
-        plan.tags.map(([tag, label], colour) =>
+        plan.tags.flatMap(([tag, label], colour) => [
           lineOf(points.store, id, tag, axis, { label, colour }, detail),
-        ),
+          ...pastLineOf(points.store, id, tag, axis, { label, colour }),
+        ]),
       ),
     [points, detail, id, axis],
   );

@@ -6,6 +6,7 @@ import { runsStoreOf } from '../data/runs_store';
 import { useAction, type Action } from '../data/use_query';
 import { StateButton as RunState } from '../live/state_button';
 import { useNavigate } from '../ui/navigation';
+import { ForkForm, whyNoFork } from '../forms/fork_form';
 import { ResumeForm } from '../forms/resume_form';
 import { ClaimForm } from './claim';
 import { useSource } from '../data/source';
@@ -14,7 +15,7 @@ import { Problem } from '../ui/messages';
 import { isActive, type RunDetail } from '../data/types';
 import './run_actions.css';
 
-export type OpenForm = 'resume' | 'claim' | null;
+export type OpenForm = 'resume' | 'claim' | 'fork' | null;
 
 interface ButtonsProps {
   run: RunDetail;
@@ -59,6 +60,21 @@ function ResumeWithButton({ run, form, onForm }: ButtonsProps) {
       onClick={() => onForm(form === 'resume' ? null : 'resume')}
     >
       Resume with…
+    </Button>
+  );
+}
+
+/** Go on from one of its checkpoints as another run. Of a run that waits there is none yet. */
+function ForkButton({ run, form, onForm }: ButtonsProps) {
+  const reason = whyNoFork(run);
+  return (
+    <Button
+      aria-expanded={form === 'fork'}
+      disabled={reason !== undefined}
+      title={reason ?? 'Go on from a checkpoint as a new run: with other settings, or to more epochs'}
+      onClick={() => onForm(form === 'fork' ? null : 'fork')}
+    >
+      Fork…
     </Button>
   );
 }
@@ -131,6 +147,7 @@ export function Actions(props: ButtonsProps & { onDeleted: () => void }) {
         </span>
       )}
       {run.may_change && run.kind === 'train' && <ResumeWithButton {...props} />}
+      {run.may_change && run.kind === 'train' && <ForkButton {...props} />}
       <PlaceButtons run={run} />
       {run.may_change && <DeleteButton {...props} />}
     </div>
@@ -146,10 +163,12 @@ export function ActionForms({ run, action, form, onForm }: ButtonsProps) {
   };
   const resumes = form === 'resume' && whyNotChanged(run) === undefined;
   const claims = form === 'claim' && run.view_only;
-  if (!resumes && !claims && !action.error) return null;
+  const forks = form === 'fork' && whyNoFork(run) === undefined;
+  if (!resumes && !claims && !forks && !action.error) return null;
   return (
     <div className="imgcls-action-forms">
       {resumes && <ResumeForm run={run} onCancel={() => onForm(null)} onResumed={done} />}
+      {forks && <ForkForm run={run} onCancel={() => onForm(null)} />}
       {claims && <ClaimForm run={run} onCancel={() => onForm(null)} onClaimed={done} />}
       <Problem>{action.error}</Problem>
     </div>

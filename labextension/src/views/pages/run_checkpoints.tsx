@@ -6,6 +6,7 @@ import { useSource } from '../data/source';
 import { isActive, type Checkpoint, type RunDetail } from '../data/types';
 import { useAction } from '../data/use_query';
 import { ExportModel } from '../forms/export_model';
+import { ForkForm, whyNoFork } from '../forms/fork_form';
 import { Button } from '../ui/button';
 import { ConfirmButton } from '../ui/confirm_button';
 import { bytes, count, duration, moment } from '../ui/format';
@@ -23,6 +24,8 @@ interface RowProps {
   onSaid: (text: string, deleted?: string) => void;
   /** Write it for other programs. */
   onExport: () => void;
+  /** Go on from it as another run. */
+  onFork: () => void;
 }
 
 function Attempts({ run }: { run: RunDetail }) {
@@ -71,7 +74,7 @@ const whyNoModel = (run: RunDetail, item: Checkpoint): string | undefined =>
     ? 'The run removes old checkpoints by itself: wait until it has ended'
     : undefined;
 
-function Row({ run, item, action, onSaid, onExport }: RowProps) {
+function Row({ run, item, action, onSaid, onExport, onFork }: RowProps) {
   const source = useSource();
   const { busy, act } = action;
   const kept = whyKept(run, item);
@@ -113,6 +116,15 @@ function Row({ run, item, action, onSaid, onExport }: RowProps) {
             >
               Export…
             </Button>
+            {run.kind === 'train' && (
+              <Button
+                disabled={whyNoFork(run) !== undefined}
+                title={whyNoFork(run) ?? 'Go on from it as a new run, with other settings or to more epochs'}
+                onClick={onFork}
+              >
+                Fork…
+              </Button>
+            )}
             <ConfirmButton
               label="Delete…"
               question={`Delete ${bytes(item.size)}?`}
@@ -132,6 +144,7 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
   const action = useAction();
   const [said, setSaid] = useState('');
   const [exporting, setExporting] = useState<Checkpoint | null>(null);
+  const [forked, setForked] = useState<string | null>(null);
   const [gone, setGone] = useState<ReadonlySet<string>>(new Set());
   const items = run.checkpoints.filter(item => !gone.has(item.name));
   return (
@@ -168,6 +181,7 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
                 item={item}
                 action={action}
                 onExport={() => setExporting(item)}
+                onFork={() => setForked(item.name)}
                 onSaid={(text, deleted) => {
                   setSaid(text);
                   if (deleted) setGone(was => new Set(was).add(deleted));
@@ -177,6 +191,7 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
           </tbody>
         </table>
       )}
+      {forked !== null && <ForkForm key={forked} run={run} at={forked} onCancel={() => setForked(null)} />}
       {exporting && (
         <ExportModel
           key={exporting.name}

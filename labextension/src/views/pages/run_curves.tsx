@@ -4,6 +4,7 @@ import { RunMetrics } from '../live/live_run_metrics';
 import { CurveTools, useChartOptions } from '../ui/chart_tools';
 import { Curves } from './curves';
 import { ClassTable } from './class_table';
+import { Lineage } from './lineage';
 import { useBestReport, whichOf } from './use_report';
 import '../ui/layout.css';
 
@@ -13,6 +14,7 @@ export function CurvesTab({ run }: { run: RunDetail }) {
   return (
     <div className="imgcls-stack">
       <RunMetrics run={run} best={report} />
+      <Lineage run={run} />
       <CurveTools options={options} onChange={setOptions} />
       <Curves id={run.id} active={isActive(run.state)} options={options}>
         {report && (

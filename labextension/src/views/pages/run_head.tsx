@@ -69,6 +69,32 @@ function ModelChip({ run }: { run: RunDetail }) {
   );
 }
 
+/** Where a fork left its parent, which it leads to; one whose parent was deleted says where alone. */
+function ForkChip({ run }: { run: RunDetail }) {
+  const navigate = useNavigate();
+  const { fork_step: step, fork_epoch: epoch, parent_id: parentId } = run;
+  const { data: parent } = useQuery('run', step != null && parentId ? { id: parentId } : null);
+  if (step == null) return null;
+  const place = epoch != null && Number.isInteger(epoch) ? `epoch ${count(epoch)}` : `step ${count(step)}`;
+  return (
+    <Chip title="It goes on from a checkpoint of that run">
+      forked from{' '}
+      {parent ? (
+        <button
+          type="button"
+          className="imgcls-plain"
+          onClick={() => navigate({ view: 'run', id: parent.id })}
+        >
+          {parent.name}
+        </button>
+      ) : (
+        'a run that was deleted,'
+      )}{' '}
+      at {place}
+    </Chip>
+  );
+}
+
 export function Head({
   run,
   connection,
@@ -109,6 +135,7 @@ export function Head({
           </Chip>
           {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
           <ModelChip run={run} />
+          <ForkChip run={run} />
           {run.root && (
             <Chip title={run.root}>
               {dataset ? (

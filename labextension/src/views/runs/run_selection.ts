@@ -31,10 +31,10 @@ export interface RunSelection extends Required<GridSelection> {
 /** How many of some runs are in each group that they can be in, by the group's key; a head is not counted. */
 export function chosenOfGroups(runs: Iterable<Run>): Map<string, number> {
   const found = new Map<string, number>();
-  for (const { parent_id: parent, repetition } of runs)
+  for (const { id, parent_id: parent, lineage, repetition } of runs)
     for (const key of [
       parent && `sweep:${parent}`,
-      parent && `children:${parent}`,
+      lineage ? lineage !== id && `children:${lineage}` : parent && `children:${parent}`,
       repetition && `seeds:${repetition}`,
     ])
       if (key) found.set(key, (found.get(key) ?? 0) + 1);

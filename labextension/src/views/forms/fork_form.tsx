@@ -1,0 +1,159 @@
+// A run that goes on from a checkpoint of this one: which checkpoint, and the settings that it has otherwise. Opened
+// from the head of a run's page, and from one of its checkpoints.
+import { useId, useMemo, useState } from 'react';
+import { configOf, draftOf, layoutOf, shownFields, type Draft, type Field, type Layout } from './config_form';
+import { FieldInput } from './fields';
+import { InlineForm } from './inline_form';
+import { Await } from './launch';
+import { SettingsGroups } from './settings_groups';
+import type { TrainConfig } from '../data/requests';
+import { runsStoreOf } from '../data/runs_store';
+import { useSource } from '../data/source';
+import { isActive, type Checkpoint, type RunDetail } from '../data/types';
+import { useAction, useQuery } from '../data/use_query';
+import { useNavigate } from '../ui/navigation';
+import { count, plural } from '../ui/format';
+
+interface Props {
+  run: RunDetail;
+  /** Name of the checkpoint that is chosen at first; none: the newest. */
+  at?: string;
+  onCancel: () => void;
+}
+
+/** A checkpoint as people say it. */
+export const placeOf = ({ epoch, step, links }: Checkpoint): string =>
+  `${plural(epoch, 'epoch')}, step ${count(step)}${links.length > 0 ? ` (${links.join(', ')})` : ''}`;
+
+const newestFirst = (items: readonly Checkpoint[]): Checkpoint[] =>
+  [...items].sort((one, other) => other.step - one.step);
+
+const notesOf = (field: Field): string =>
+  [
+    field.limits,
+    ...(field.atFork === 'between_epochs' ? ['only between two epochs'] : []),
+    ...(field.atFork === 'fresh_optimizer' ? ['the optimizer begins anew'] : []),
+  ]
+    .filter(Boolean)
+    .join(' · ');
+
+/** The form without the settings that a fork cannot change. */
+function forkable(layout: Layout): Layout {
+  const may = (field: Field) => field.atFork !== 'refused';
+  const kept = (sections: Layout['first']) =>
+    sections
+      .map(section => ({ ...section, fields: section.fields.filter(may) }))
+      .filter(section => section.fields.length > 0);
+  const fields = new Map([...layout.fields].filter(([, field]) => may(field)));
+  return { ...layout, fields, first: kept(layout.first), more: kept(layout.more) };
+}
+
+/** The epochs that a fork has at first: those of the run, or as many again where they are all done at the checkpoint. */
+const epochsAt = (run: RunDetail, item: Checkpoint | undefined): number => {
+  const epochs = Number((run.config as TrainConfig).epochs);
+  return item && item.epoch >= epochs ? 2 * epochs : epochs;
+};
+
+function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
+  const source = useSource();
+  const navigate = useNavigate();
+  const id = useId();
+  const items = newestFirst(run.checkpoints);
+  const [chosen, choose] = useState(at ?? items[0]?.name ?? 'last');
+  const item = items.find(each => each.name === chosen);
+  const before = run.config as TrainConfig;
+  const [edited, setEdited] = useState<Draft>({});
+  const [onSchedule, setOnSchedule] = useState<'continue' | 'restart'>('continue');
+  const { busy, error, act } = useAction();
+  const original = draftOf(layout, before);
+  const draft: Draft = { ...original, epochs: String(epochsAt(run, item)), ...edited };
+  const { config, problems } = configOf(layout, draft);
+  const names = [...layout.fields.keys()].filter(name => draft[name] !== original[name]);
+  const fields = Object.fromEntries(names.map(name => [name, config[name] ?? null]));
+  const extended =
+    names.length === 1 && names[0] === 'epochs' && Number(fields.epochs) > Number(before.epochs);
+  const start = () =>
+    act('fork', async () => {
+      const newest = isActive(run.state) && chosen === items[0]?.name && at === undefined;
+      const body = { id: run.id, at: newest ? 'last' : chosen, fields, on_schedule: onSchedule };
+      const child = await source.command('fork', body);
+      runsStoreOf(source).refresh();
+      navigate({ view: 'run', id: child.id });
+    });
+  const input = (field: Field) => (
+    <FieldInput
+      key={field.name}
+      field={field}
+      value={draft[field.name] ?? ''}
+      problem={problems[field.name]}
+      note={notesOf(field) || undefined}
+      onChange={value => setEdited(now => ({ ...now, [field.name]: value }))}
+    />
+  );
+  return (
+    <InlineForm
+      label="Fork this run"
+      action={
+        extended
+          ? `Extend to ${String(fields.epochs)} epochs`
+          : names.length > 0
+            ? `Fork with ${names.length} changed`
+            : 'Fork'
+      }
+      busy={busy !== null}
+      ready={Object.keys(problems).length === 0}
+      error={error}
+      onSubmit={() => void start()}
+      onCancel={onCancel}
+    >
+      <p className="imgcls-hint">
+        A new run goes on from the checkpoint and trains nothing twice. Without a change it computes what this
+        run computes next, to the last bit. It needs this run no more.
+      </p>
+      <div className="imgcls-fields">
+        <div className="imgcls-field">
+          <label htmlFor={`${id}-at`}>From</label>
+          <select id={`${id}-at`} value={chosen} onChange={event => choose(event.target.value)}>
+            {items.map(each => (
+              <option key={each.name} value={each.name}>
+                {placeOf(each)}
+              </option>
+            ))}
+          </select>
+        </div>
+        <div className="imgcls-field">
+          <label htmlFor={`${id}-schedule`}>Learning rate</label>
+          <select
+            id={`${id}-schedule`}
+            value={onSchedule}
+            onChange={event => setOnSchedule(event.target.value === 'restart' ? 'restart' : 'continue')}
+          >
+            <option value="continue">goes on along its curve</option>
+            <option value="restart">begins its curve anew, with a warm-up</option>
+          </select>
+        </div>
+        {layout.first.flatMap(section => shownFields(layout, draft, section.fields, problems)).map(input)}
+      </div>
+      <SettingsGroups layout={layout} draft={draft} wrong={problems} input={input} />
+    </InlineForm>
+  );
+}
+
+export function ForkForm(props: Props) {
+  const schema = useQuery('schema', {});
+  const layout = useMemo(() => (schema.data ? forkable(layoutOf(schema.data)) : undefined), [schema.data]);
+  return (
+    <Await answer={{ ...schema, data: layout }} pending="Reading the form…">
+      {ready => <Fields {...props} layout={ready} />}
+    </Await>
+  );
+}
+
+/** Why a run cannot be forked now; undefined: it can. */
+export function whyNoFork(run: RunDetail): string | undefined {
+  if (run.view_only) return 'Claim the run first: its folder came from elsewhere';
+  if (run.elsewhere) return 'Its folder lies in another home, where it can be forked';
+  if (run.checkpoints.length === 0)
+    return 'There is no checkpoint yet: the first comes with a validation or a stop';
+  return undefined;
+}
