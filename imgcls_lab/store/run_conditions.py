@@ -28,8 +28,9 @@ _COLUMNS: dict[str, Any] = {
     "id": Run.id, "name": Run.name, "owner": Run.owner, "kind": Run.kind, "host": Run.host, "model": Run.model_flavour,
     "data": Run.root, "notes": Run.notes, "message": Run.message, "parent": Run.parent_id, "monitor": Run.best_metric,
     "lineage": Run.lineage, "state": Run.state, "created": Run.created_at, "started": Run.started_at,
-    "ended": Run.ended_at, "best": Run.best_value, "epoch": Run.epoch, "step": Run.step, "attempt": Run.attempt, "priority": Run.priority,
-    "lr": Run.lr, "batch_size": Run.batch_size, "size": Run.size, "repetition": Run.repetition,
+    "ended": Run.ended_at, "best": Run.best_value, "epoch": Run.epoch, "step": Run.step, "attempt": Run.attempt,
+    "priority": Run.priority, "lr": Run.lr, "batch_size": Run.batch_size, "size": Run.size,
+    "repetition": Run.repetition,
 }  # fmt: skip
 
 
