@@ -122,14 +122,14 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
           </select>
         </div>
         <div className="imgcls-field">
-          <label htmlFor={`${id}-schedule`}>Learning rate</label>
+          <label htmlFor={`${id}-schedule`}>Its schedule</label>
           <select
             id={`${id}-schedule`}
             value={onSchedule}
             onChange={event => setOnSchedule(event.target.value === 'restart' ? 'restart' : 'continue')}
           >
-            <option value="continue">goes on along its curve</option>
-            <option value="restart">begins its curve anew, with a warm-up</option>
+            <option value="continue">the learning rate goes on along its curve</option>
+            <option value="restart">the learning rate begins its curve anew, with a warm-up</option>
           </select>
         </div>
         {layout.first.flatMap(section => shownFields(layout, draft, section.fields, problems)).map(input)}
