@@ -2300,5 +2300,6 @@ export const QUERY_COLUMNS = {
   size: 'bytes',
   repetition: 'text',
   sweep: 'text',
+  lineage: 'text',
 } as const;
 export const STATE_GROUPS = ['live', 'ended', 'active'] as const;
