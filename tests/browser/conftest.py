@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -193,8 +193,11 @@ class Desk:
         return self.page.locator(".imgcls-live")
 
     def open_panel(self) -> Locator:
-        self.page.locator("li[data-id='imgcls-lab-sidebar']").click()
+        """The panel. A page that is loaded again may show it by itself; Lab takes its splash away once it has."""
         panel = self.page.locator("#imgcls-lab-sidebar")
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=30_000)
+        if not panel.is_visible():
+            self.page.locator("li[data-id='imgcls-lab-sidebar']").click()
         expect(panel.get_by_role("button", name="+ New run")).to_be_visible()
         return panel
 
@@ -214,13 +217,22 @@ class Desk:
         """How many points a chart in front holds."""
         return int(self.main.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
 
+    def step(self) -> int:
+        """The step that the run page in front stands at."""
+        return int(self.main.locator(".imgcls-run").get_attribute("data-step") or 0)
+
     def wait_for_points(self, more_than: int, title: str = "Loss", timeout: float = 60) -> int:
+        return self._wait_for_more(lambda: self.points(title), more_than, f"points of “{title}”", timeout)
+
+    def wait_for_step(self, more_than: int, timeout: float = 60) -> int:
+        return self._wait_for_more(self.step, more_than, "steps", timeout)
+
+    def _wait_for_more(self, number: Callable[[], int], more_than: int, what: str, timeout: float) -> int:
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if (now := self.points(title)) > more_than:
-                return now
+        while (now := number()) <= more_than:
+            assert time.monotonic() < deadline, f"the page stands still at {now} {what}"
             self.page.wait_for_timeout(150)
-        raise AssertionError(f"the curve of “{title}” stands still at {self.points(title)} points")
+        return now
 
 
 @pytest.fixture

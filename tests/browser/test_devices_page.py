@@ -61,13 +61,6 @@ def tell(lab: Lab, *names: str) -> None:
             alerts.add(session, name, "stalled", f"“{name}” has made no progress for 30 minutes.", host="here")
 
 
-def panel_of(desk: Desk) -> Locator:
-    """The panel, which a page that is loaded again may show by itself."""
-    panel = desk.page.locator("#imgcls-lab-sidebar")
-    desk.page.wait_for_timeout(2000)
-    return panel if panel.is_visible() else desk.open_panel()
-
-
 def in_storage(desk: Desk) -> Callable[[str], Locator]:
     section = desk.main.get_by_role("region", name="Storage")
     return lambda kind: section.locator(f"[data-part={kind}]")
@@ -126,7 +119,7 @@ def test_an_alert_that_is_put_away_stays_so_in_each_tab_until_it_is_taken_back(d
     other = desk.page.context.new_page()
     twin = Desk(other, lab)
     twin.open(reset=False)
-    others = panel_of(twin).get_by_role("region", name="Alerts").locator("[data-alert]")
+    others = twin.open_panel().get_by_role("region", name="Alerts").locator("[data-alert]")
     expect(others).to_have_count(3)
     panel.get_by_role("button", name="Dismiss: “second”").click()
     expect(rows).to_have_count(2)
@@ -140,7 +133,7 @@ def test_an_alert_that_is_put_away_stays_so_in_each_tab_until_it_is_taken_back(d
     expect(rows).to_have_count(2)
     expect(others).to_have_count(2)
     desk.open(reset=False)
-    panel_of(desk)
+    desk.open_panel()
     expect(rows).to_have_count(2)
     expect(panel.get_by_role("region", name="Alerts")).not_to_contain_text("second")
     assert twin.errors == []

@@ -157,13 +157,13 @@ def test_run_goes_on_through_reload_and_kill_of_the_server(desk: Desk, lab: Lab)
     with desk.server_down():
         lab.kill()
         expect(desk.main.get_by_text("reconnecting…")).to_be_visible()
-        step = int(page.get_attribute("data-step") or 0)
+        step = desk.step()
         lab.start()
         expect(desk.main.get_by_text("reconnecting…")).to_be_hidden(timeout=40_000)
         desk.wait_for_points(seen)
     desk.run_page("running")
     assert page.get_attribute("data-attempt") == "1"
-    assert int(page.get_attribute("data-step") or 0) > step
+    desk.wait_for_step(step)
 
     with desk.server_down():  # Lab's own requests from before the kill may still fail
         desk.page.reload()
@@ -227,7 +227,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     desk.page.locator(f"#imgcls-lab-sidebar [data-run='{second}']").click()
     desk.main.get_by_role("button", name="Stop", exact=True).click()
     page = desk.run_page("stopped", timeout=60)
-    stopped_at = int(page.get_attribute("data-step") or 0)
+    stopped_at = desk.step()
     assert stopped_at > 0
     desk.main.get_by_role("button", name="Resume", exact=True).click()
     desk.run_page("running", timeout=60)
@@ -235,8 +235,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     expect(desk.main.locator(".imgcls-chips")).to_contain_text("resumed at step")
     before = desk.points()
     desk.wait_for_points(before)
-    expect(page).not_to_have_attribute("data-step", str(stopped_at), timeout=60_000)
-    assert int(page.get_attribute("data-step") or 0) > stopped_at
+    desk.wait_for_step(stopped_at)
 
 
 def test_what_is_wrong_is_said_beside_the_field(desk: Desk) -> None:

@@ -128,11 +128,12 @@ def has_a_context_menu(desk: Desk, table: Locator) -> None:
         table.focus()
     table.press("Shift+F10")
     expect(menu).to_be_visible()
-    desk.page.keyboard.press("r")  # Resume, Rename: the first that begins with it
-    for _ in range(12):
-        if "Rename" in (menu.locator(".lm-mod-active").text_content() or ""):
-            break
+    active = menu.locator(".lm-mod-active")
+    desk.page.keyboard.press("r")
+    expect(active).to_have_text(re.compile("^Re"))  # Resume, Rename: the first that begins with it
+    while "Rename" not in (now := active.inner_text()):
         desk.page.keyboard.press("ArrowDown")
+        expect(active).not_to_have_text(now)
     desk.page.keyboard.press("Enter")
     dialog = desk.page.locator(".jp-Dialog")
     dialog.locator("input").fill("by keys")

@@ -126,10 +126,7 @@ def test_a_live_run_is_drawn_grows_sleeps_and_comes_back(desk: Desk, lab: Lab) -
     expect(desk.page.locator(".imgcls-board")).to_be_visible(timeout=30_000)
     expect_chart(desk)
 
-    panel = desk.page.locator("#imgcls-lab-sidebar")
-    if not panel.is_visible():
-        desk.open_panel()
-    row = panel.locator(f"[data-board='run-{run}']")
+    row = desk.open_panel().locator(f"[data-board='run-{run}']")
     expect(row).to_contain_text("MB")
     row.get_by_role("button", name="forget").click()
     expect(row).to_be_hidden()
