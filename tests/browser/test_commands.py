@@ -20,9 +20,13 @@ def test_the_launcher_and_the_palette_lead_to_the_forms(desk: Desk) -> None:
     expect(cards).to_contain_text(["New training run", "All training runs", "TensorBoard"])
     PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / "launcher.png")
-    for typed, heading in (("sweep hyperparameters", "New sweep"), ("models export", "Registries")):
+    for typed, command, heading in (
+        ("sweep hyperparameters", "New Sweep", "New sweep"),
+        ("models export", "Models: Add, Export", "Registries"),
+    ):
         desk.page.keyboard.press("Control+Shift+C")
         desk.page.locator("#command-palette input, #modal-command-palette input").first.fill(typed)
+        expect(desk.page.locator(".lm-CommandPalette-item.lm-mod-active").first).to_contain_text(command)
         desk.page.screenshot(path=PICTURES / "palette.png")
         desk.page.keyboard.press("Enter")
         expect(desk.main.get_by_role("heading", name=heading)).to_be_visible()
