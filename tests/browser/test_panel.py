@@ -34,7 +34,7 @@ def start_demo(desk: Desk) -> None:
     """From an empty panel to the new-run form with the demo preselected."""
     panel = desk.open_panel()
     panel.get_by_role("button", name="Try the demo").click()
-    expect(desk.main.get_by_role("heading", name="New run")).to_be_visible()
+    expect(desk.main.get_by_role("heading", name="New run")).to_be_visible(timeout=60_000)  # 1,797 files come first
     expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("digits · 1,797 images, 10 classes")
 
 
