@@ -66,6 +66,11 @@ class Lab:
         path.write_text(json.dumps(values))
 
     @property
+    def application(self) -> list[str]:
+        """The module that serves the page, and its own options."""
+        return ["jupyterlab", f"--LabApp.expose_app_in_browser={self.exposed}"]
+
+    @property
     def root(self) -> str:
         return f"http://127.0.0.1:{self.port}{self.base_url}"
 
@@ -87,11 +92,10 @@ class Lab:
             "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
         }
         command = [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+            sys.executable, "-m", *self.application, "--no-browser", "--allow-root",
             f"--port={self.port}", "--port-retries=0",
             f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.work}",
             f"--ServerApp.base_url={self.base_url}", "--LanguageServerManager.autodetect=False",
-            f"--LabApp.expose_app_in_browser={self.exposed}",
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -105,7 +109,7 @@ class Lab:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
-        pytest.fail(f"JupyterLab did not come up:\n{(self.folder / 'server.log').read_text()[-4000:]}")
+        pytest.fail(f"{self.application[0]} did not come up:\n{(self.folder / 'server.log').read_text()[-4000:]}")
 
     def kill(self) -> None:
         """kill -9 of the server alone: what it started belongs to others."""
@@ -143,6 +147,7 @@ class Desk:
         self.lab = lab
         self.errors: list[str] = []
         self._allowed: list[re.Pattern[str]] = []
+        self._always: list[re.Pattern[str]] = []
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error.message}", f"\n{error.stack}"))
 
@@ -151,7 +156,7 @@ class Desk:
             self._complain(f"{message.text} {message.location.get('url', '')}")
 
     def _complain(self, text: str, stack: str = "") -> None:
-        if not any(pattern.search(text) for pattern in self._allowed):
+        if not any(pattern.search(text) for pattern in (*self._allowed, *self._always)):
             self.errors.append(text + stack)
 
     @contextmanager
@@ -173,6 +178,10 @@ class Desk:
         finally:
             self.page.wait_for_timeout(100)
             self._allowed = []
+
+    def allow(self, pattern: str) -> None:
+        """From now on the page may say this in its console: it is no fault of ours."""
+        self._always.append(re.compile(pattern))
 
     def open(self, *, reset: bool = True) -> None:
         self.page.goto(f"{self.lab.url}{'&' if '?' in self.lab.url else '?'}reset" if reset else self.lab.url)

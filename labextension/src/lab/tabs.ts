@@ -1,6 +1,7 @@
 // The tabs of the main area: each place has one tab, which is brought to the front when the place is opened again.
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import { SplitPanel, TabPanel, type Widget } from '@lumino/widgets';
 import type { Place } from '../views/ui/navigation';
 import { Tab, type Context } from './widgets';
 
@@ -51,13 +52,28 @@ export function reveal(app: JupyterFrontEnd, id: string, area: 'main' | 'left' |
   if (area === 'right') panels.expandRight?.(id);
 }
 
+const NARROW = 480; // pixels: a page at the right of a notebook is given half of the window where it has less
+
+/** Give a page at the side of a notebook room: Notebook 7 opens its side panels as narrow as a list of files. */
+function widen(widget: Widget): void {
+  let part = widget;
+  while (part.parent && !(part.parent instanceof SplitPanel)) part = part.parent;
+  const split = part.parent;
+  if (!(split instanceof SplitPanel) || part.node.offsetWidth >= NARROW) return;
+  const at = split.widgets.indexOf(part); // the notebook is the one before it
+  const widths = split.widgets.map(item => (item.isVisible ? item.node.offsetWidth : 0));
+  const before = widths.slice(0, at - 1).reduce((sum, width) => sum + width, 0);
+  const half = (split.node.offsetWidth - before) / 2;
+  split.setRelativeSizes(widths.map((width, index) => (index === at || index === at - 1 ? half : width)));
+}
+
 export class Tabs {
   readonly tracker = new WidgetTracker<MainAreaWidget<Tab>>({ namespace: 'imgcls-lab-tabs' });
 
   constructor(
     private readonly app: JupyterFrontEnd,
     private readonly context: Context,
-    /** The main area takes several tabs: in Lab it does; in Notebook 7 it has one, and tabs stand at the right. */
+    /** The main area takes several tabs: in Lab it does. In Notebook 7 see `#panel`. */
     private readonly hasTabs: boolean,
   ) {}
 
@@ -66,13 +82,21 @@ export class Tabs {
     const known = this.tracker.find(item => !item.isDisposed && samePlace(item.content.place, place));
     if (known && changes(place)) known.content.showPlace(place);
     const widget = known ?? this.#add(new Tab(place, this.context, key));
-    reveal(this.app, widget.id, this.hasTabs ? 'main' : 'right');
+    const panel = this.#panel();
+    if (panel) {
+      panel.currentWidget = widget;
+      widget.activate();
+    } else {
+      reveal(this.app, widget.id, this.hasTabs ? 'main' : 'right');
+      if (!this.hasTabs) widen(widget);
+    }
   };
 
   /** What the tab in front shows. */
   readonly front = (): Place | undefined => {
     const widget = this.tracker.currentWidget;
-    return !this.hasTabs || widget === this.app.shell.currentWidget ? widget?.content.place : undefined;
+    const shown = this.hasTabs ? widget === this.app.shell.currentWidget : widget?.isVisible;
+    return shown ? widget?.content.place : undefined;
   };
 
   /** Id of the run whose page is in front. */
@@ -80,6 +104,15 @@ export class Tabs {
     const place = this.front();
     return place?.view === 'run' ? place.id : undefined;
   };
+
+  /**
+   * Notebook 7 has one widget in its main area. On the page that lists files this is a panel of tabs, which takes ours,
+   * too; beside a notebook they stand at the right.
+   */
+  #panel(): TabPanel | undefined {
+    const main = this.hasTabs ? null : this.app.shell.currentWidget;
+    return main instanceof TabPanel ? main : undefined;
+  }
 
   #add(tab: Tab): MainAreaWidget<Tab> {
     const widget = new MainAreaWidget({ content: tab });
@@ -90,7 +123,9 @@ export class Tabs {
     tab.title.changed.connect(({ label, caption }) => Object.assign(widget.title, { label, caption }));
     tab.placeChanged.connect(() => void this.tracker.save(widget));
     void this.tracker.add(widget);
-    this.app.shell.add(widget, this.hasTabs ? 'main' : 'right');
+    const panel = this.#panel();
+    if (panel) panel.addWidget(widget);
+    else this.app.shell.add(widget, this.hasTabs ? 'main' : 'right');
     return widget;
   }
 }
