@@ -3,6 +3,7 @@
 <home>/runs/<run-id>/
   config.json        the TrainConfig as it was asked for
   run.json           what the database knows of the run beside its events: `db rebuild` makes it anew from that
+  edits.json         what people gave a run whose folder came from elsewhere: name, notes, tags, project
   manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
   data_revision.json the corrections of labels and the exclusions that it trains with, where there are some
   duplicates.json    copies found among the images, where there are any
@@ -44,6 +45,7 @@ from typing import Any
 
 CONFIG = "config.json"
 RUN_INFO = "run.json"
+EDITS = "edits.json"
 MANIFEST = "manifest.json"
 DUPLICATES = "duplicates.json"
 DATA_REVISION = "data_revision.json"

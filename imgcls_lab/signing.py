@@ -156,6 +156,17 @@ def _content(info: dict[str, Any], config: bytes | None) -> bytes:
     return text.encode() + b"\0" + hashlib.sha256(config or b"").digest()
 
 
+# ── edits.json ──────────────────────────────────────────────────────────────────────────────────────────────────
+def sign_edits(home: Path, run_id: str, edits: dict[str, Any]) -> str:
+    """The signature of what people gave a run whose folder came from elsewhere."""
+    return _sign(home, "edits", run_id.encode() + b"\0" + _content(edits, None))
+
+
+def are_own_edits(home: Path, run_id: str, edits: dict[str, Any], signature: object) -> bool:
+    """Whether this home's own processes wrote them for this very run. Raises StoreError as `own_info` does."""
+    return _is_signed(home, "edits", run_id.encode() + b"\0" + _content(edits, None), signature)
+
+
 # ── the object store ────────────────────────────────────────────────────────────────────────────────────────────
 def store_key(home: Path, run_id: str) -> str:
     """The key of one run's objects in an object store, which its nodes get with their job. It opens nothing else."""

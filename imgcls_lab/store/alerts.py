@@ -16,8 +16,8 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.events import FailureKind, RunKind, RunState
 from imgcls_lab.schemas import AlertIds, AlertKind, AlertsBatch, AlertView
-from imgcls_lab.store.audit import actor_of
 from imgcls_lab.store.database import Database, to_folder, touch_alert, touch_dismissal
+from imgcls_lab.store.folder_rows import sole_user
 from imgcls_lab.store.tables import Alert, AlertDismissal, Counter, Run
 
 KEPT = 1000
@@ -46,7 +46,7 @@ class Alerts:
                 return AlertsBatch(alerts=[]), now
             told = _views(session, _told(session).where(col(Alert.change) > change).order_by(col(Alert.change)))
             moved = select(AlertDismissal).where(
-                AlertDismissal.user == _user(session), col(AlertDismissal.change) > change
+                AlertDismissal.user == sole_user(session), col(AlertDismissal.change) > change
             )
             batch = AlertsBatch(alerts=told)
             for row in session.exec(moved.order_by(col(AlertDismissal.id))):
@@ -63,7 +63,7 @@ class Alerts:
 
     def _set_dismissed(self, ids: Sequence[str], *, dismissed: bool) -> AlertIds:
         with self._database.write() as session:
-            user, wanted = _user(session), list(dict.fromkeys(ids))
+            user, wanted = sole_user(session), list(dict.fromkeys(ids))
             there = set(session.exec(select(Alert.id).where(col(Alert.id).in_(wanted))))
             mine = select(AlertDismissal).where(AlertDismissal.user == user, col(AlertDismissal.alert_id).in_(wanted))
             rows = {row.alert_id: row for row in session.exec(mine)}
@@ -77,12 +77,8 @@ class Alerts:
             session.flush()
             for row in moved:
                 touch_dismissal(session, row.id or 0)
+            session.info["registry"] = bool(moved) or session.info.get("registry", False)  # the home keeps them, too
             return AlertIds.model_construct(ids=[row.alert_id for row in moved])
-
-
-def _user(session: Session) -> str:
-    """Whose dismissals count here. A SQLite file has one user, who may be called otherwise tomorrow, as under a hub."""
-    return "" if session.get_bind().dialect.name == "sqlite" else actor_of(session).user
 
 
 def _told(session: Session) -> Any:
@@ -90,7 +86,7 @@ def _told(session: Session) -> Any:
     sweep = aliased(Run)
     dismissal = (
         (col(AlertDismissal.alert_id) == col(Alert.id))
-        & (col(AlertDismissal.user) == _user(session))
+        & (col(AlertDismissal.user) == sole_user(session))
         & col(AlertDismissal.dismissed).is_(True)
     )
     columns: Any = (Alert, sweep.id, sweep.name, AlertDismissal.id)
@@ -205,6 +201,21 @@ def _record(session: Session, run_id: str | None) -> None:
         to_folder(session, run_id)
     else:
         session.info["registry"] = True
+
+
+def restore_dismissals(session: Session, ids: Sequence[str]) -> None:
+    """Put away alerts that the user had put away before the database was made anew; what it knows of one stays."""
+    user = sole_user(session)
+    there = {*session.exec(select(Alert.id).where(col(Alert.id).in_(ids)))}
+    known = {*session.exec(select(AlertDismissal.alert_id).where(AlertDismissal.user == user))}
+    rows = [
+        AlertDismissal(user=user, alert_id=alert_id, dismissed=True) for alert_id in ids if alert_id in there - known
+    ]
+    session.add_all(rows)
+    session.flush()
+    for row in rows:
+        touch_dismissal(session, row.id or 0)
+    session.info["registry"] = True
 
 
 def prune(session: Session) -> None:

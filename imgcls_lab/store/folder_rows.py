@@ -20,13 +20,14 @@ from sqlmodel import Session, col
 
 from imgcls_lab import signing
 from imgcls_lab.errors import StoreError
-from imgcls_lab.run_layout import DATA_REVISION, RUN_INFO, write_atomic
+from imgcls_lab.run_layout import DATA_REVISION, EDITS, RUN_INFO, write_atomic
 from imgcls_lab.run_paths import make_folder, read_json, read_plain
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import revision_files, submitted
+from imgcls_lab.store import audit, kept_edits, revision_files, submitted
 from imgcls_lab.store.saved import FORMAT, upgraded_info, upgraded_registry
 from imgcls_lab.store.tables import (
     Alert,
+    AlertDismissal,
     Attempt,
     Config,
     ConfigVersion,
@@ -38,6 +39,7 @@ from imgcls_lab.store.tables import (
     Project,
     ProjectMember,
     Run,
+    SavedView,
 )
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,9 @@ REGISTRY = "registry.json"
 MEMBERS = "members"  # of a project: names of users
 VERSIONS = "versions"  # of a config: rows without its id
 REGISTRIES: dict[str, Any] = {"projects": Project, "configs": Config, "datasets": Dataset, "models": Model}
+PERSONAL: dict[str, Any] = {"views": SavedView}  # of the user of the home alone
+DISMISSED = "dismissed"  # alerts that the user has put away
+MOST_DISMISSED = 1000  # that are kept: as many as there are alerts
 # Keys of run.json that name a column as it is, and those that name what it requests of a host.
 _SAME_NAME = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
 _REQUESTED = {"device": "requested_device", "gpus": "requested_gpus", "host": "requested_host"}
@@ -173,12 +178,14 @@ def _known(table: Any, row: Row) -> Row:
 
 # ── registries ──────────────────────────────────────────────────────────────────────────────────────────────────
 def read_registry(settings: Settings) -> dict[str, list[Row]]:
-    """Rows of projects, configs, data sets and models, and the alerts of hosts, as they were last written."""
+    """Rows of projects, configs, data sets and models, the user's views, the alerts of hosts, and which alerts the user
+    has put away, as they were last written.
+    """
     try:
         found = read_json(settings.home_path.resolve(), REGISTRY)
     except (OSError, ValueError):
         return {}
-    tables = {**REGISTRIES, "alerts": Alert}
+    tables = {**REGISTRIES, **PERSONAL, "alerts": Alert, DISMISSED: AlertDismissal}
     if not isinstance(found, dict):
         return {}
     found = upgraded_registry(found)
@@ -221,8 +228,8 @@ def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str
     # whoever changes one waits here until this is committed
     session.execute(select(col(Counter.value)).where(col(Counter.name) == "changes").with_for_update())
     merged: dict[str, Any] = {"format": FORMAT}
-    for name, table in REGISTRIES.items():
-        present = rows(session, table)
+    for name, table in (*REGISTRIES.items(), *PERSONAL.items()):
+        present = rows(session, table, *(_own(session, table) if name in PERSONAL else ()))
         if table is Project:
             for row in present:
                 mine = col(ProjectMember.project_id) == row["id"]
@@ -235,12 +242,29 @@ def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str
         gone = {(entry, made) for of, entry, made in deleted if of == name}
         merged[name] = [row for row in kept.get(name, ()) if _key(row) not in there | gone] + present
     merged["alerts"] = rows(session, Alert, col(Alert.run_id).is_(None))
+    decided = rows(session, AlertDismissal, col(AlertDismissal.user) == sole_user(session))
+    known = {row["alert_id"] for row in decided}
+    put_away = [row["alert_id"] for row in decided if row["dismissed"]]
+    before = [row["alert_id"] for row in kept.get(DISMISSED, ()) if row.get("alert_id") not in known]
+    merged[DISMISSED] = [{"alert_id": alert_id} for alert_id in (*before, *put_away)[-MOST_DISMISSED:]]
     return json.dumps(merged, ensure_ascii=False, indent=1)
+
+
+def _own(session: Session, table: Any) -> tuple[Any, ...]:
+    """Of rows that each user has for himself, those of the user of this home."""
+    if session.get_bind().dialect.name == "sqlite":
+        return ()
+    return (col(table.owner) == audit.actor_of(session).user,)
+
+
+def sole_user(session: Session) -> str:
+    """Whose dismissals count here. A SQLite file has one user, who may be called otherwise tomorrow, as under a hub."""
+    return "" if session.get_bind().dialect.name == "sqlite" else audit.actor_of(session).user
 
 
 def note_registry(session: Session, _context: object = None) -> None:
     """Note the changes of registries in this transaction. Called after each flush."""
-    for name, table in REGISTRIES.items():
+    for name, table in (*REGISTRIES.items(), *PERSONAL.items()):
         if any(isinstance(entry, table) for entry in (*session.new, *session.dirty, *session.deleted)):
             session.info["registry"] = True
         gone = {(name, entry.id, entry.created_at) for entry in session.deleted if isinstance(entry, table)}
@@ -308,6 +332,7 @@ class FolderWriter:
                 return
             info = {**known, "deleted": True}
         elif record.run["view_only"]:  # a folder from elsewhere stays as it came
+            self._edits(folder, record, written)
             return
         else:
             info = to_info(record)
@@ -331,6 +356,19 @@ class FolderWriter:
                 ) from error
             log.warning("%s could not be written and is behind the database: %s", folder / RUN_INFO, error)
             self.behind.add(run_id)
+
+    def _edits(self, folder: Path, record: Record, written: list[_Written]) -> None:
+        """Beside what came with the folder of a run from elsewhere: what people gave the run here."""
+        home, edits = self._settings.home_path, kept_edits.of(record.run, record.project)
+        try:
+            if not signing.is_own_place(home, folder):
+                return
+            if kept_edits.read(home, folder) or kept_edits.change(edits, read_info(folder)):
+                _replace(folder / EDITS, kept_edits.text(home, folder.name, edits), written)
+        except FileNotFoundError:
+            return  # its folder is gone
+        except (OSError, ValueError) as error:  # the second: a link lies there
+            log.warning("%s could not be written and is behind the database: %s", folder / EDITS, error)
 
     def _registry(self, session: Session, deleted: set[tuple[str, Any, Any]], written: list[_Written]) -> None:
         text = _merged(session, read_registry(self._settings), deleted)

@@ -21,9 +21,20 @@ from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import host_name
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, audit, claims, homes, revision_files, run_counts, run_folders, submitted
+from imgcls_lab.store import (
+    alerts,
+    audit,
+    claims,
+    homes,
+    revision_files,
+    run_counts,
+    run_folders,
+    saved_views,
+    submitted,
+)
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
+    DISMISSED,
     MEMBERS,
     REGISTRIES,
     REGISTRY,
@@ -42,6 +53,7 @@ from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_files import remove_folder
 from imgcls_lab.store.run_restore import RegistryIds, index_again, restore_alert, restore_run
 from imgcls_lab.store.tables import ConfigVersion, Dataset, DeletedRun, Model, ProjectMember, Run
+from imgcls_lab.store.trial_links import link_trials
 
 Progress = Callable[[int, int], None]  # folders that are done, and all
 
@@ -112,7 +124,10 @@ def rebuild_all(
         _by_folder_alone(database, settings, run_id, report)
     with database.write() as session:
         homes.note(session, settings, host_name())
+        link_trials(session, settings)
         revision_files.restore(session, settings, report.problems.append)
+        put_away = [row.get("alert_id") for row in registry.get(DISMISSED, ())]
+        alerts.restore_dismissals(session, [alert_id for alert_id in put_away if isinstance(alert_id, str)])
         alerts.prune(session)
         report.view_only = session.execute(select(func.count()).where(col(Run.view_only))).scalar_one()
     report.problems += run_folders.unindexed_folders(settings)
@@ -217,6 +232,9 @@ def _restore_registries(session: Session, registry: dict[str, list[Row]], report
     for row in registry.get("alerts", ()):
         with _reported(session, "alerts", row, report):
             restore_alert(session, row)
+    for row in registry.get("views", ()):
+        with _reported(session, "views", row, report):
+            saved_views.restore(session, row)
     session.info["registry"] = True
     return ids
 

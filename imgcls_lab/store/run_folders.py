@@ -31,7 +31,7 @@ from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_nam
 from imgcls_lab.run_paths import read_json, read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import BACKENDS, Settings
-from imgcls_lab.store import attempts, audit, rights, states, submitted
+from imgcls_lab.store import attempts, audit, kept_edits, rights, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.ingest import ingest
@@ -114,11 +114,14 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     info = read_info(folder)
     config = read_config(folder, info)
     own = signing.is_own(settings.home_path, folder)
+    edits = {} if own else kept_edits.read(settings.home_path, folder)
+    info |= {**edits, **({"row": edits} if edits else {})}
     numbers = attempts_in(folder) or [1]
     with database.write() as session:
         if session.exec(select(Run.id).where(Run.id == run_id)).first() or session.get(DeletedRun, run_id):
             return False
         run = _row(session, folder, config, info, numbers[0], own=own)
+        run.archived = bool(edits.get("archived", False))
         session.add(run)
         session.flush()
         _open_attempt(session, folder, run_id, numbers[0], own=own)

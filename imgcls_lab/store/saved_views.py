@@ -1,7 +1,6 @@
 """`store.views`: the lists of runs that a user has saved under a name. Nobody else sees or changes them.
 
-They are in the database alone: no run's folder says anything of them, so `db rebuild` of a lost database brings none
-back; a backup does.
+The home's `registry.json` has them, too, so that `db rebuild` brings them back.
 """
 
 from __future__ import annotations
@@ -89,6 +88,22 @@ def _runs_of(session: Session, row: SavedView) -> int | None:
     except InputError:
         return None
     return queries.number_of_runs(session, wanted)
+
+
+def restore(session: Session, row: dict[str, Any]) -> None:
+    """Add a view as the home's file has it, unless there is one of its name. Raises KeyError, InputError."""
+    session.info.setdefault("gone", set()).add(("views", row["id"], row["created_at"]))  # it comes back from its row
+    if session.get_bind().dialect.name != "sqlite" and row["owner"] != audit.actor_of(session).user:
+        return
+    edit = SavedViewEdit.model_validate({"name": row["name"], "view": row["view"]})
+    check(edit)
+    if any(view.name == edit.name for view in mine(session)):
+        return
+    made = _new(session)
+    made.name, made.view, made.position = edit.name, edit.view.model_dump(mode="json"), int(row["position"])
+    made.owner, made.created_at, made.updated_at = str(row["owner"]), float(row["created_at"]), float(row["updated_at"])
+    session.add(made)
+    session.flush()
 
 
 def check(edit: SavedViewEdit) -> None:
