@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -64,8 +64,10 @@ def entries(folder: Path) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def clear(folder: Path) -> int:
+def clear(folder: Path, progress: Callable[[int, int], None] = lambda _done, _total: None) -> int:
     """Remove all; returns the bytes that become free: at once, or when the last run that reads them has ended.
+
+    progress: gets the bytes that are free, and all.
 
     Also what is not listed, as a file of pixels whose description was lost; but nothing with another name: the setting
     may name a folder that holds other files. Raises UnsafeFolderError for a folder that is not this user's alone.
@@ -74,11 +76,16 @@ def clear(folder: Path) -> int:
         return 0
     private_folder.require_cache(folder)
     there = [path for path in folder.glob("*") if path.suffix in SUFFIXES and _NAME.fullmatch(path.stem)]
-    size = sum(path.lstat().st_size for path in there if path.suffix != ".json")
-    for name in {path.stem for path in there}:
+    sizes: dict[str, int] = {}
+    for path in there:
+        sizes[path.stem] = sizes.get(path.stem, 0) + (path.lstat().st_size if path.suffix != ".json" else 0)
+    freed = 0
+    for name, size in sizes.items():
+        progress(freed, sum(sizes.values()))
         with locked(folder / name):
             remove(folder / name)
-    return size
+        freed += size
+    return freed
 
 
 def evict_for(folder: Path, wanted: Sequence[tuple[Key, int]], limit: int, *, min_free: float = MIN_FREE) -> None:

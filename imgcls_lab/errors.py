@@ -145,6 +145,12 @@ class BusyError(ImgclsError):
     status = 503
 
 
+class JobCancelledError(ImgclsError):
+    """Somebody cancelled a task of the server. Nothing of it is left."""
+
+    status = 409
+
+
 class UnsafeFolderError(ImgclsError):
     """Another user could write to a folder that this user trusts, or put something else in its place.
 

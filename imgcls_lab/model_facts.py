@@ -57,12 +57,28 @@ def folder_of(flavour: str, revision: str | None = None) -> Path | None:
     return Path(known).parent if known is not None else None
 
 
-def cached() -> Iterator[tuple[str, ModelFacts]]:
-    """The models for images in the hub's cache on this machine, by their ids, with what their files say."""
+def hub_cache() -> Path:
+    """The folder in which the hub's own library keeps what it downloads, for all programs."""
     from huggingface_hub import constants
 
+    return Path(constants.HF_HUB_CACHE)
+
+
+def cached() -> Iterator[tuple[str, ModelFacts]]:
+    """The models for images in the hub's cache on this machine, by their ids, with what their files say."""
+    for flavour, _ in _for_images():
+        yield flavour, facts_of(flavour)
+
+
+def cached_repositories() -> list[Path]:
+    """The folders of these models, with all of their revisions."""
+    return [folder for _, folder in _for_images()]
+
+
+def _for_images() -> Iterator[tuple[str, Path]]:
+    place = hub_cache()
     try:
-        with os.scandir(constants.HF_HUB_CACHE) as entries:
+        with os.scandir(place) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:  # there is no cache yet
         return
@@ -71,7 +87,7 @@ def cached() -> Iterator[tuple[str, ModelFacts]]:
         flavour = "/".join(filter(None, match.groups())) if match else ""
         folder = folder_of(flavour) if flavour else None
         if folder is not None and _is_for_images(folder):
-            yield flavour, facts_of(flavour)
+            yield flavour, place / name
 
 
 def _is_for_images(folder: Path) -> bool:

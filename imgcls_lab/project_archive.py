@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imgcls_lab import run_paths
 from imgcls_lab.errors import DiskFullError, InputError, StoreError
-from imgcls_lab.run_layout import CHECKPOINTS, DESIRED, HEARTBEAT, MIRRORED, OWNER, is_run_id
+from imgcls_lab.run_layout import CHECKPOINTS, DESIRED, EDITS, HEARTBEAT, MIRRORED, OWNER, is_run_id
 from imgcls_lab.schemas import ListView
-from imgcls_lab.schemas.limits import MAX_ID, MAX_NAME, MAX_NOTE, MAX_VERSIONS, MAX_VIEWS, Name, Note, Values
+from imgcls_lab.schemas.limits import MAX_ID, MAX_NAME, MAX_NOTE, MAX_TAGS, MAX_VERSIONS, MAX_VIEWS, Name, Note, Values
 
 FORMAT = 1
 CONTENTS = "archive.json"
@@ -39,7 +39,8 @@ MAX_CONTENTS = 64 * 2**20  # bytes of archive.json
 MAX_PATH, MAX_DEPTH = 200, 12  # characters and folders of a name inside a run's folder
 SPARE = 500_000_000  # bytes of the disk that an import leaves free
 CHUNK = 2**20
-NEVER = frozenset({DESIRED, HEARTBEAT, OWNER, MIRRORED})  # of a run that lives; a daemon would act on them
+# of a run that lives: a daemon would act on them; and what stands in `archive.json`
+NEVER = frozenset({DESIRED, HEARTBEAT, OWNER, MIRRORED, EDITS})
 # what headers make tarfile raise that are damaged, or nested on purpose
 DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError)
 Progress = Callable[[int, int], None]  # bytes that are done, and all
@@ -58,11 +59,16 @@ class ArchivedFile(_Part):
 
 
 class ArchivedRun(_Part):
-    """links: of its checkpoints, such as best: a001-s00001234. archived: left out of lists."""
+    """links: of its checkpoints, such as best: a001-s00001234. archived: left out of lists.
+
+    notes, tags: as the exporting home has them; None in a file of an earlier version, whose run.json has them.
+    """
 
     id: str = Field(max_length=MAX_ID)
     name: str = Field(max_length=MAX_NAME)
     archived: bool = False
+    notes: str | None = Field(None, max_length=MAX_NOTE)
+    tags: tuple[str, ...] | None = Field(None, max_length=MAX_TAGS)
     files: tuple[ArchivedFile, ...] = Field(max_length=MAX_FILES)
     links: dict[str, str] = Field(default_factory=dict, max_length=MAX_FILES)
 
@@ -116,15 +122,18 @@ class Writer:
     def __init__(self, file: IO[bytes]) -> None:
         self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 (see `close`)
 
-    def add(self, run_id: str, folder: Path, path: str) -> ArchivedFile | None:
-        """Add a file of a run's folder as it is now. None: it is gone, or no plain file."""
+    def add(self, run_id: str, folder: Path, path: str, done: Callable[[int], None]) -> ArchivedFile | None:
+        """Add a file of a run's folder as it is now. None: it is gone, or no plain file.
+
+        done: called with the bytes of each piece.
+        """
         try:
             file = run_paths.open_plain(folder, path)
         except (OSError, ValueError):
             return None
         with file:
             size = os.fstat(file.fileno()).st_size
-            hashed = _Hashed(file, size)
+            hashed = _Hashed(file, size, done)
             self._tar.addfile(_header(f"{RUNS}/{run_id}/{path}", size), hashed)
         return ArchivedFile(path=path, size=size, sha256=hashed.sha256)
 
@@ -139,8 +148,8 @@ class Writer:
 class _Hashed(io.RawIOBase):
     """So many bytes of a file, hashed on the way. A file that has become shorter is filled up: it is being cut."""
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._left, self._digest = file, size, hashlib.sha256()
+    def __init__(self, file: IO[bytes], size: int, done: Callable[[int], None]) -> None:
+        self._file, self._left, self._done, self._digest = file, size, done, hashlib.sha256()
 
     def readable(self) -> bool:
         return True
@@ -151,6 +160,7 @@ class _Hashed(io.RawIOBase):
         found += bytes(wanted - len(found))
         self._left -= wanted
         self._digest.update(found)
+        self._done(len(found))
         return found
 
     @property

@@ -348,6 +348,11 @@ class Settings(Configurable):
         return self.home_path / "backups"
 
     @property
+    def exports_dir(self) -> Path:
+        """Files of projects: exported here, or uploaded."""
+        return self.home_path / "exports"
+
+    @property
     def models_dir(self) -> Path:
         return self.home_path / "models"
 

@@ -16,8 +16,7 @@ from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.plurals import counted
 from imgcls_lab.project_archive import Progress
-from imgcls_lab.schemas import MemberRequest, ProjectExport, ProjectImport, ProjectView
-from imgcls_lab.store.project_exports import Kept
+from imgcls_lab.schemas import KeptCheckpoints, MemberRequest, ProjectExport, ProjectImport, ProjectView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +83,7 @@ def project(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -
 
 
 def export_project(
-    name: str, path: str | os.PathLike[str], *, checkpoints: Kept = "best", progress: Progress | None = None
+    name: str, path: str | os.PathLike[str], *, checkpoints: KeptCheckpoints = "best", progress: Progress | None = None
 ) -> ProjectExport:
     """Write a project into one new file: its runs' folders, its configs with their versions, your views of it.
 
@@ -95,7 +94,7 @@ def export_project(
     'flowers'
     """
     store = context.store()
-    kept = cast(Kept, one_of("checkpoints", checkpoints, get_args(Kept)))
+    kept = cast(KeptCheckpoints, one_of("checkpoints", checkpoints, get_args(KeptCheckpoints)))
     return store.project_exports.write(store.projects.find(name).id, Path(path), checkpoints=kept, progress=progress)
 
 

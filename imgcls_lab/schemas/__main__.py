@@ -23,6 +23,7 @@ from imgcls_lab.schemas.evaluations import (
 from imgcls_lab.schemas.executor import AlertIds, AlertView, DevicesReply, LoadReply
 from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo, SweepCheck
 from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
+from imgcls_lab.schemas.jobs import ArchiveView, JobView, ProjectArchiveRequest, ProjectImportRequest
 from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
 from imgcls_lab.schemas.projects import ProjectDeleteRequest, ProjectDeletion, ProjectDetail
 from imgcls_lab.schemas.registry import (
@@ -106,6 +107,10 @@ class WireTypes(Wire):
     project_detail: ProjectDetail
     project_delete: ProjectDeleteRequest
     project_deletion: ProjectDeletion
+    archive: ArchiveView
+    project_archive: ProjectArchiveRequest
+    project_import: ProjectImportRequest
+    job: JobView
     member: MemberRequest
     config: ConfigView
     config_edit: ConfigEdit

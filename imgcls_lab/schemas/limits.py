@@ -44,6 +44,8 @@ LOAD_POINTS = 240  # of the load of a device: an hour
 SHOWN_HOSTS = 50  # whose load is shown
 SHOWN_NODES = 50  # of a cluster, the same
 SHOWN_NODE_RUNS = 8  # of a node, the same
+MAX_UPLOAD = 200_000_000_000  # bytes of a project's file that a page sends
+MAX_ARCHIVE = 200  # characters of its name
 MAX_TRIED = 20_000_000  # bytes of an image that is dropped on a model
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from imgcls_lab.schemas.base import Wire
 
-StorageKind = Literal["runs", "models", "images", "pictures", "compiled", "scans", "backups"]
+StorageKind = Literal["runs", "models", "hub", "images", "pictures", "compiled", "scans", "exports", "backups"]
 
 
 class StoragePart(Wire):
@@ -20,7 +20,7 @@ class StoragePart(Wire):
 
 
 class DiskView(Wire):
-    holds: Literal["home", "cache"]
+    holds: Literal["home", "cache", "hub cache"]
     free: int
     total: int
 

@@ -13,6 +13,7 @@ from jupyter_server.serverapp import ServerApp
 
 from imgcls_lab.heap import share_heap_among_threads
 from imgcls_lab.server import (
+    archives,
     batch,
     config_form,
     configs,
@@ -69,8 +70,8 @@ class ImgclsLab(ExtensionApp):
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (
-            runs, forks, run_contents, views, evaluations, batch, registry, projects, configs, datasets, revisions,
-            devices, storage, events, info, folder_browser,
+            runs, forks, run_contents, views, evaluations, batch, registry, archives, projects, configs, datasets,
+            revisions, devices, storage, events, info, folder_browser,
         ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))

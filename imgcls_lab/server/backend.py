@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
 from imgcls_lab.schemas import DevicesReply
+from imgcls_lab.server.jobs import Jobs
 from imgcls_lab.server.kernel_lookup import KernelLookup
 from imgcls_lab.server.pools import SIZES, Pool, Work
 from imgcls_lab.settings import Settings
@@ -47,6 +48,7 @@ class Backend:
         self._failure: tuple[float, ImgclsError] | None = None
         self._waking = False
         self._secrets = _secrets(settings.db_url)
+        self.jobs = Jobs(self.ask, self.scrub, log)
 
     async def run(self, call: Callable[[], T], work: Work = "query") -> T:
         """What `call` returns, run in a thread for this kind of work. Raises BusyError where too many calls wait."""
@@ -126,6 +128,8 @@ class Backend:
 
     async def close(self) -> None:
         """Wait a few seconds for running queries, and close the store."""
+
+        self.jobs.close()
 
         def finish() -> None:
             for pool in self._pools.values():

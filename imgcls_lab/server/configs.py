@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
+from imgcls_lab.server.handlers import ApiHandler, number_of
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.store.registry import Configs
 
@@ -15,18 +15,6 @@ class VersionsHandler(ApiHandler):
     async def get(self, text: str) -> None:
         number = number_of(text, Configs.noun)
         await self.answer(lambda store: store.configs.versions(number))
-
-
-class DifferenceHandler(ApiHandler):
-    """In which settings a version differs from another one, or from the defaults."""
-
-    @permitted
-    async def get(self, text: str) -> None:
-        number = number_of(text, Configs.noun)
-        version, against = self.optional_whole("version"), self.optional_whole("against")
-        check_reference(version, "version")
-        check_reference(against, "version")
-        await self.answer(lambda store: store.configs.difference(number, version, against))
 
 
 class RestoreHandler(ApiHandler):
@@ -42,5 +30,4 @@ def routes(backend: Backend) -> list[Route]:
     return [
         route("api/configs/ID/versions", VersionsHandler, backend=backend),
         route("api/configs/ID/versions/ID/restore", RestoreHandler, backend=backend),
-        route("api/configs/ID/difference", DifferenceHandler, backend=backend),
     ]

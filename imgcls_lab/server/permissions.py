@@ -106,11 +106,16 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/datasets/ID/map": {"GET": _READS},
     "api/projects/ID/detail": {"GET": _READS},
     "api/projects/ID/delete": {"POST": _WRITES},
+    "api/projects/ID/export": {"POST": _WRITES},  # a new file in the home
+    "api/archives": _COLLECTION,
+    "api/archives/import": {"POST": _WRITES},
+    "api/archives/ID": {"GET": _READS, "DELETE": _WRITES},
+    "api/jobs": {"GET": _READS},
+    "api/jobs/ID": {"GET": _READS, "DELETE": _WRITES},
     "api/projects/ID/members": {"POST": _WRITES},
     "api/projects/ID/members/ID": {"DELETE": _WRITES},
     "api/configs/ID/versions": {"GET": _READS},
     "api/configs/ID/versions/ID/restore": {"POST": _WRITES},
-    "api/configs/ID/difference": {"GET": _READS},
     "api/configs/schema": {"GET": _READS},
     "api/configs/check": {"POST": _WRITES},
     "api/configs/trial": {"POST": _WRITES},  # a config that names plugins is refused

@@ -16,9 +16,9 @@ from imgcls_lab.errors import BusyError
 
 T = TypeVar("T")
 # query: of the database, short; slow: looks at folders, plans a sweep, reads a notebook; board: starts a TensorBoard;
-# inference: of the one process that applies models; poll: of the stream; kept: pictures that were made before; picture:
-# of an image, which a process of its own decodes
-Work = Literal["query", "slow", "board", "inference", "poll", "kept", "picture"]
+# job: a task that its page watches; inference: of the one process that applies models; poll: of the stream; kept:
+# pictures that were made before; picture: of an image, which a process of its own decodes
+Work = Literal["query", "slow", "board", "job", "inference", "poll", "kept", "picture"]
 MOST_TOGETHER = 1000  # calls with one key that wait
 RETRY_AFTER = 5  # seconds after which a refused client should ask again
 
@@ -32,6 +32,7 @@ SIZES: dict[Work, Size] = {
     "query": Size(6, 200),  # SQLite gains nothing from more threads
     "slow": Size(2, 30),
     "board": Size(4, 60),
+    "job": Size(2, 20),  # `jobs.py` refuses more
     "inference": Size(1, 12),
     "poll": Size(1, 2),
     "kept": Size(4, 100),  # each call brings all that wait for one data set or run

@@ -9,10 +9,12 @@ import asyncio
 import time
 
 from imgcls_lab import home_storage
-from imgcls_lab.schemas import FreeRequest, StorageView
+from imgcls_lab.schemas import FreedSpace, FreeRequest, StorageView
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, to_json
+from imgcls_lab.server.jobs import Progress
 from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.store import Store
 
 FRESH = 60.0  # seconds for which a measurement answers
 AT_LEAST = 20.0  # and at least so many times what it took
@@ -54,15 +56,20 @@ class StorageHandler(_OfStorage):
 
 
 class FreeHandler(_OfStorage):
-    """Free what can be freed of one part."""
+    """Free what can be freed of one part; the answer is the task."""
 
     @permitted
     async def post(self) -> None:
         kind = self.body(FreeRequest).kind
-        try:
-            await self.answer(lambda store: home_storage.free(store, kind), work="slow")
-        finally:
-            self.measured.forget()
+        home_storage.check_free(kind)
+
+        def work(store: Store, progress: Progress) -> FreedSpace:
+            try:
+                return home_storage.free(store, kind, progress)
+            finally:
+                self.measured.forget()
+
+        self.reply(to_json(self.backend.jobs.start("free", home_storage.TITLES[kind], work)), 202)
 
 
 def routes(backend: Backend) -> list[Route]:

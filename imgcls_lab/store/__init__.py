@@ -15,6 +15,7 @@ from imgcls_lab.schemas import Way
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import backups, homes, migrations, users
 from imgcls_lab.store.alerts import Alerts
+from imgcls_lab.store.archive_files import Archives
 from imgcls_lab.store.audit import Actor
 from imgcls_lab.store.audits import Audits
 from imgcls_lab.store.checkpoints import Checkpoints
@@ -40,6 +41,7 @@ from imgcls_lab.store.run_lists import RunLists
 from imgcls_lab.store.run_models import RunModels
 from imgcls_lab.store.runs import Runs
 from imgcls_lab.store.saved_views import SavedViews
+from imgcls_lab.store.trial_links import link_trials
 
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
 
@@ -64,6 +66,7 @@ class Store:
         self.project_pages = ProjectPages(database, settings, self.projects, self.configs)
         self.project_exports = ProjectExports(database, settings)
         self.project_imports = ProjectImports(database, settings)
+        self.archives = Archives(settings)
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)
         self.metrics = MetricReader(database)
         self.evaluations = Evaluations(database, settings)
@@ -142,10 +145,11 @@ def migrate(settings: Settings) -> bool:
 
 
 def _first_entries(database: Database, settings: Settings) -> None:
-    """After a migration: the homes of runs that had none, and an administrator where there is none."""
+    """After a migration: the homes of runs that had none, an administrator where there is none, sweeps of trials."""
     with database.write() as session:
         homes.place_runs(session, settings)
         users.make_admin_if_first(session)
+        link_trials(session, settings)
 
 
 def rebuild(settings: Settings, on_progress: Progress | None = None, *, mine: bool = False) -> RebuildReport:

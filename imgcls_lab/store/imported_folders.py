@@ -23,13 +23,13 @@ def plain_info(info: dict[str, Any], run: ArchivedRun, project: str) -> dict[str
         "format": FORMAT,
         "id": run.id,
         "kind": info["kind"] if info.get("kind") in set(RunKind) else RunKind.TRAIN.value,
-        "name": _text(info.get("name"), MAX_NAME) or run.name,
+        "name": run.name if run.notes is not None else _text(info.get("name"), MAX_NAME) or run.name,
         "project": project,
         "parent_id": parent if isinstance(parent, str) else None,
-        "notes": _text(info.get("notes"), MAX_NOTE),
+        "notes": _text(info.get("notes"), MAX_NOTE) if run.notes is None else run.notes,
         "payload": payload if isinstance(payload, dict) else {},
         **({"created_at": created} if _is_time(created) else {}),
-        "row": {"tags": tags_in(info.get("row"))},
+        "row": {"tags": tags_in(info.get("row") if run.tags is None else {"tags": [*run.tags]})},
     }
 
 

@@ -5,21 +5,18 @@ Called through `Store`. It reads alone. A file that is not whole never appears u
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
 from imgcls_lab import project_archive, run_query
 from imgcls_lab._version import __version__
-from imgcls_lab.errors import ConflictError, DiskFullError, InputError, StoreError
+from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.events import ENDED
 from imgcls_lab.project_archive import (
     NEVER,
@@ -34,21 +31,21 @@ from imgcls_lab.project_archive import (
     Writer,
 )
 from imgcls_lab.run_layout import BEST, CHECKPOINTS, CONFIG
-from imgcls_lab.schemas import ListView, ProjectExport
+from imgcls_lab.schemas import KeptCheckpoints, ListView, ProjectExport
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import config_versions, homes, saved_views, states
+from imgcls_lab.store.archive_files import whole
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.tables import Config, Run
-
-Kept = Literal["best", "all", "none"]  # checkpoints of each run
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Run(NamedTuple):
     id: str
     name: str
     archived: bool
+    notes: str
+    tags: tuple[str, ...]
 
 
 class ProjectExports:
@@ -59,7 +56,7 @@ class ProjectExports:
         self._settings = settings
 
     def write(
-        self, project_id: int, out: Path, *, checkpoints: Kept = "best", progress: Progress | None = None
+        self, project_id: int, out: Path, *, checkpoints: KeptCheckpoints = "best", progress: Progress | None = None
     ) -> ProjectExport:
         """Write a project into a new file. progress: gets the bytes that are written, and all.
 
@@ -76,7 +73,7 @@ class ProjectExports:
             configs, views = _configs(session, project_id), _views(session, project.name)
         if len(runs) > project_archive.MAX_RUNS:
             raise InputError(f"A project of more than {project_archive.MAX_RUNS:,} runs does not go into one archive.")
-        with _whole(out) as file:
+        with whole(out) as file:
             writer = Writer(file)
             archived = self._write_runs(writer, runs, checkpoints, progress)
             contents = Contents(
@@ -103,15 +100,22 @@ class ProjectExports:
             elif not (self._settings.run_dir(row.id) / CONFIG).is_file():
                 left_out.append(f"The run “{row.name}” has never begun: it is left out.")
             else:
-                found.append(_Run(row.id, row.name, row.archived))
+                found.append(_Run(row.id, row.name, row.archived, row.notes, tuple(row.tags)))
         return found, left_out
 
     def _write_runs(
-        self, writer: Writer, runs: list[_Run], checkpoints: Kept, progress: Progress | None
+        self, writer: Writer, runs: list[_Run], checkpoints: KeptCheckpoints, progress: Progress | None
     ) -> tuple[ArchivedRun, ...]:
         folders = {run.id: self._settings.run_dir(run.id).resolve() for run in runs}
         listed = {run.id: [*_files(folders[run.id], checkpoints)] for run in runs}
         total, done = sum(size for files in listed.values() for _, size in files), 0
+
+        def count(read: int) -> None:
+            nonlocal done
+            done += read
+            if progress is not None:
+                progress(min(done, total), total)  # a log may have grown meanwhile
+
         number = sum(map(len, listed.values()))
         if number > project_archive.MAX_FILES:
             raise InputError(
@@ -121,19 +125,16 @@ class ProjectExports:
         found = []
         for run in runs:
             files: list[ArchivedFile] = []
-            for path, size in listed[run.id]:
-                added = writer.add(run.id, folders[run.id], path)
+            for path, _ in listed[run.id]:
+                added = writer.add(run.id, folders[run.id], path, count)
                 if added is not None:
                     files.append(added)
-                done += size
-                if progress is not None:
-                    progress(done, total)
             links = _links(folders[run.id], files)
-            found.append(ArchivedRun(id=run.id, name=run.name, archived=run.archived, files=files, links=links))
+            found.append(ArchivedRun(**run._asdict(), files=files, links=links))
         return tuple(found)
 
 
-def _files(folder: Path, checkpoints: Kept) -> Iterator[tuple[str, int]]:
+def _files(folder: Path, checkpoints: KeptCheckpoints) -> Iterator[tuple[str, int]]:
     """Path and size of each plain file of a run that travels; no link is followed."""
     best = _target(folder / CHECKPOINTS / BEST)
     for place, folders, names, descriptor in os.fwalk(folder, follow_symlinks=False):
@@ -198,25 +199,3 @@ def _terms(view: dict[str, Any]) -> list[run_query.Term]:
         return [*run_query.parse(str(view.get("where") or ""))]
     except InputError:  # of an earlier version
         return []
-
-
-@contextlib.contextmanager
-def _whole(out: Path) -> Iterator[Any]:
-    """A file (0600) that appears under its name when the block has ended without an error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, out)  # refuses where something is there by now
-    except FileExistsError as error:
-        raise ConflictError(f"There is something at {out} already. Name another file.") from error
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFullError(f"The disk of {out} is full. Nothing was left there.") from error
-        raise StoreError(f"{out} could not be written: {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

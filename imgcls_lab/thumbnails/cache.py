@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,10 +90,12 @@ def usage(cache: Path) -> Usage:
     return Usage(len(found), sum(s.st_size for s in found), max((s.st_mtime for s in found), default=0.0))
 
 
-def clear(cache: Path) -> int:
-    """Remove all pictures; returns the bytes that became free."""
-    freed = 0
-    for path, status in _pictures(cache / FOLDER):
+def clear(cache: Path, progress: Callable[[int, int], None] = lambda _done, _total: None) -> int:
+    """Remove all pictures; returns the bytes that became free. progress: gets these, and all."""
+    freed, there = 0, [*_pictures(cache / FOLDER)]
+    total = sum(status.st_size for _, status in there)
+    for path, status in there:
+        progress(freed, total)
         with contextlib.suppress(OSError):
             path.unlink()
             freed += status.st_size

@@ -1,6 +1,6 @@
 // Runs, and a source held in the hand: what it answers is written in the test, what it was asked can be read.
 import { SourceError, type ConnectionState, type Source } from '../src/views/data/source';
-import type { Batch, Run, RunDetail, Series, Topic } from '../src/views/data/types';
+import type { Batch, Job, Run, RunDetail, Series, Topic } from '../src/views/data/types';
 
 export function aRun(part: Partial<Run> = {}): Run {
   return {
@@ -61,6 +61,23 @@ export const aRunDetail = (part: Partial<RunDetail> = {}): RunDetail => ({
   series_names: [],
   manifest: null,
   folder: '/runs/r1',
+  ...part,
+});
+
+/** A task of the server that has begun. */
+export const aJob = (part: Partial<Job> = {}): Job => ({
+  id: 'j1',
+  kind: 'export',
+  subject: 'pets',
+  state: 'running',
+  done: 0,
+  total: 0,
+  message: '',
+  started_at: 1000,
+  ended_at: null,
+  exported: null,
+  imported: null,
+  freed: null,
   ...part,
 });
 

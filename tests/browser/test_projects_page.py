@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -79,3 +80,47 @@ def test_a_project_and_its_configs_have_pages(lab: Lab, desk: Desk, theme: str) 
     config.get_by_role("button", name="Launch version 2").click()
     expect(desk.main.locator("[data-base]")).to_contain_text("“baseline, version 2”")
     expect(desk.main.locator("[name='lr']")).to_have_value("5e-4")
+
+
+@pytest.mark.parametrize(
+    ("lab", "theme"),
+    [({"theme": "JupyterLab Light"}, "light"), ({"theme": "JupyterLab Dark"}, "dark")],
+    indirect=["lab"],
+)
+def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, theme: str, tmp_path: Path) -> None:
+    fill(lab)
+    panel = desk.open_panel()
+    panel.get_by_role("button", name="Registries").click()
+    desk.main.get_by_role("tab", name="Projects").click()
+    desk.main.get_by_role("button", name="flowers", exact=True).click()
+    page = desk.main.locator(".imgcls-project")
+    page.get_by_role("button", name="Export…").click()
+    page.get_by_role("button", name="Write the file").click()
+    link = page.get_by_role("link", name=re.compile("^Download flowers-"))
+    expect(link).to_be_visible()
+    look(desk, "project-export", theme)
+    with desk.page.expect_download() as download:
+        link.click()
+    file = tmp_path / "flowers.tar"
+    download.value.save_as(file)
+
+    panel.get_by_role("button", name="Registries").click()
+    desk.main.get_by_role("button", name="Import…").click()
+    group = desk.main.get_by_role("group", name="Import a project")
+    expect(group.get_by_role("table")).to_contain_text(download.value.suggested_filename)
+    group.get_by_label("Its name").fill("copies")
+    with desk.page.expect_file_chooser() as chooser:
+        group.get_by_role("button", name="Choose a file…").click()
+    chooser.value.set_files(file)
+    expect(group.get_by_role("status").first).to_contain_text("came into copies")
+    look(desk, "project-import", theme)
+    group.get_by_role("button", name="copies", exact=True).click()
+    expect(page.get_by_role("heading", name="copies")).to_be_visible()
+
+    broken = tmp_path / "broken.tar"
+    broken.write_bytes(b"no archive at all" * 100)
+    panel.get_by_role("button", name="Registries").click()
+    with desk.page.expect_file_chooser() as chooser:
+        group.get_by_role("button", name="Choose a file…").click()
+    chooser.value.set_files(broken)
+    expect(group.get_by_text("is refused")).to_be_visible()

@@ -5,6 +5,7 @@ The server runs inside the test's process and event loop, under pytest-jupyter's
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -180,3 +181,12 @@ def train(store: Store, config: dict[str, Any]) -> Callable[..., Training]:
         return Training(store, store.runs.submit(SubmitRequest(config={**config, **changes})))
 
     return begin
+
+
+async def ended(api: Api, job: Any) -> Any:
+    """A task of the server, when it has ended."""
+    async with asyncio.timeout(30):
+        while job["state"] in ("waiting", "running"):
+            await asyncio.sleep(0.02)
+            job = (await api("GET", f"jobs/{job['id']}")).json
+    return job

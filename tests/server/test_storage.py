@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Api
+from serving import Api, ended
 
 from imgcls_lab import home_storage
 from imgcls_lab.executor import client
@@ -43,6 +43,13 @@ def parts(reply: Any) -> dict[str, tuple[int, int | None]]:
     return {part["kind"]: (part["size"], part["frees"]) for part in reply.json["parts"]}
 
 
+async def freed(api: Api, kind: str) -> Any:
+    """The task that frees a part, when it has ended."""
+    started = await api("POST", "storage/free", {"kind": kind})
+    assert started.status == 202
+    return await ended(api, started.json)
+
+
 async def test_each_part_has_its_size_and_what_can_be_freed(api: Api, filled: Settings, model: Path) -> None:
     reply = await api("GET", "storage")
     assert reply.status == 200
@@ -60,19 +67,20 @@ async def test_each_part_has_its_size_and_what_can_be_freed(api: Api, filled: Se
 
 async def test_a_part_is_freed_and_measured_anew(api: Api, filled: Settings, store: Store) -> None:
     assert parts(await api("GET", "storage"))["backups"] == (600, 300)
-    freed = await api("POST", "storage/free", {"kind": "backups"})
-    assert (freed.status, freed.json) == (200, {"freed": 300})
+    assert (await freed(api, "backups"))["freed"] == {"freed": 300}
     assert sorted(path.name for path in filled.backups_dir.iterdir()) == [
         "imgcls-0011-20261103-120000.db",
         "my-own.db",
     ]
-    assert (await api("POST", "storage/free", {"kind": "pictures"})).json == {"freed": 2 * len(WEBP)}
+    job = await freed(api, "pictures")
+    assert (job["freed"], job["total"]) == ({"freed": 2 * len(WEBP)}, 2 * len(WEBP))
     assert parts(await api("GET", "storage"))["backups"] == (300, 0)
-    busy = await api("POST", "storage/free", {"kind": "compiled"})  # the run of the fixture lives
-    assert (busy.status, (filled.compiled_dir / "ab" / "kernel.so").exists()) == (409, True)
+    busy = await freed(api, "compiled")  # the run of the fixture lives
+    assert (busy["state"], "live" in busy["message"]) == ("failed", True)
+    assert (filled.compiled_dir / "ab" / "kernel.so").exists()
     with store.database.connection() as connection:
         connection.exec_driver_sql("UPDATE runs SET state = 'succeeded'")
-    assert (await api("POST", "storage/free", {"kind": "compiled"})).json == {"freed": 300}
+    assert (await freed(api, "compiled"))["freed"] == {"freed": 300}
     assert not filled.compiled_dir.exists()
     assert parts(await api("GET", "storage"))["compiled"] == (0, 0)
 

@@ -171,11 +171,18 @@ const placeCommands = (trans: TranslationBundle, { open, reveal }: CommandTarget
     describedBy: args({ id: { type: 'integer', description: 'Id of the saved config.' } }, ['id']),
   },
   [Commands.project]: {
-    label: trans.__('Open Project'),
-    isVisible: () => false,
+    label: options =>
+      text(options.name) ? trans.__('Open Project %1', text(options.name)) : trans.__('Open Project'),
+    isVisible: options => text(options.name) !== undefined, // in the palette by its name
     icon: labIcon,
     execute: options => open({ view: 'project', id: Number(options.id) }),
-    describedBy: args({ id: { type: 'integer', description: 'Id of the project.' } }, ['id']),
+    describedBy: args(
+      {
+        id: { type: 'integer', description: 'Id of the project.' },
+        name: { type: 'string', description: 'Its name, for the label alone.' },
+      },
+      ['id'],
+    ),
   },
   [Commands.dataset]: {
     label: trans.__('Open Data Set'),

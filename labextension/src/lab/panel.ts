@@ -16,6 +16,7 @@ import { Commands, addCommands, commandOf } from './commands';
 import { insertCell } from './insert_cell';
 import { markdownOf } from './markdown';
 import { ExecutedDrive, refreshExecuted } from './notebook_drive';
+import { offerProjects } from './project_items';
 import { addRunCommands } from './run_commands';
 import { preferencesOf } from './preferences';
 import { sourceOf } from './source_of';
@@ -117,8 +118,9 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const current = {
       read: tabs.currentRun,
       listen: (changed: () => void) => {
-        labShell?.currentChanged.connect(changed);
-        return () => void labShell?.currentChanged.disconnect(changed);
+        const fronts = labShell?.currentChanged ?? tabs.tracker.currentChanged;
+        fronts.connect(changed);
+        return () => void fronts.disconnect(changed);
       },
     };
     const side = sidebar(context, current, trans.__('Image Lab'));
@@ -148,6 +150,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     });
     const category = trans.__('Image Lab');
     offerCommands(app, palette, launcher, category);
+    offerProjects(app, source, palette, category);
     addRunCommands(app, trans, { source, open: tabs.open, front: tabs.front }, palette, category);
   },
 };

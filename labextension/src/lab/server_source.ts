@@ -135,6 +135,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['lineage']).id)}/lineage`);
     case 'inference':
       return get('inference');
+    case 'job':
+      return get(`jobs/${part((params as Params['job']).id)}`);
     case 'folderAt':
       return get('folders/at', params as Params['folderAt']);
     case 'cachedModels':
@@ -243,6 +245,18 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, user } = args as Args['projects.leave'];
       return { verb: 'DELETE', path: `projects/${part(id)}/members/${part(user)}` };
     }
+    case 'projects.export': {
+      const { id, ...body } = args as Args['projects.export'];
+      return { verb: 'POST', path: `projects/${id}/export`, body };
+    }
+    case 'archives.upload': {
+      const { name: file_name, file } = args as Args['archives.upload'];
+      return { verb: 'POST', path: 'archives', query: { name: file_name }, file };
+    }
+    case 'archives.import':
+      return { verb: 'POST', path: 'archives/import', body: args };
+    case 'jobs.cancel':
+      return { verb: 'DELETE', path: `jobs/${part((args as Args['jobs.cancel']).id)}` };
     case 'projects.deleteAll':
       return { verb: 'POST', path: `projects/${(args as Args['projects.deleteAll']).id}/delete` };
     default: {
@@ -310,8 +324,16 @@ export class ServerSource implements Source {
 
   /** The browser sends its cookie; a token goes along where requests carry one, as with Jupyter's own downloads. */
   fileAddress(id: string, file: string): string {
+    return this.#address('runs', part(id), 'files', part(file));
+  }
+
+  archiveAddress(name: string): string {
+    return this.#address('archives', part(name));
+  }
+
+  #address(...parts: string[]): string {
     const { baseUrl, appendToken, token } = this.#settings;
-    const url = URLExt.join(baseUrl, PREFIX, 'runs', part(id), 'files', part(file));
+    const url = URLExt.join(baseUrl, PREFIX, ...parts);
     return appendToken && token ? `${url}?token=${encodeURIComponent(token)}` : url;
   }
 

@@ -4,6 +4,9 @@ import { MessageLoop } from '@lumino/messaging';
 import { CommandPalette, Menu, Widget } from '@lumino/widgets';
 import { beforeAll, expect, it, vi } from 'vitest';
 import { panel } from '../../src/lab/panel';
+import { offerProjects } from '../../src/lab/project_items';
+import { mutate } from '../../src/views/data/mutate';
+import { FakeSource } from '../fake';
 
 // JupyterLab's packages want to be bundled; of them a test needs tokens, and widgets as those of Lumino.
 vi.mock('@jupyterlab/application', () => ({ ILabShell: {}, ILayoutRestorer: {} }));
@@ -32,7 +35,9 @@ vi.mock('@jupyterlab/services', () => ({ ServerConnection: {} }));
 vi.mock('@jupyterlab/ui-components', () => ({ LabIcon: class {}, ToolbarButton: class {} }));
 vi.mock('@jupyterlab/translation', () => ({
   ITranslator: {},
-  nullTranslator: { load: () => ({ __: (text: string) => text }) },
+  nullTranslator: {
+    load: () => ({ __: (text: string, ...words: string[]) => text.replace('%1', words[0] ?? '%1') }),
+  },
 }));
 
 /** What people type -> how the command that they mean begins. */
@@ -116,6 +121,29 @@ const found = (typed: string): string[] => {
 
 it.each(Object.entries(WORDS))('finds by “%s” the command %s', (typed, command) => {
   expect(found(typed).some(label => label.startsWith(command))).toBe(true);
+});
+
+it('opens a project by its name, and forgets one that is deleted', async () => {
+  let projects = [
+    { id: 1, name: 'default' },
+    { id: 7, name: 'pets' },
+  ];
+  const source = new FakeSource({ projects: () => projects, 'projects.delete': () => undefined });
+  const offered: CommandPalette.IItemOptions[] = [];
+  const given = {
+    addItem: (item: CommandPalette.IItemOptions) => {
+      offered.push(item);
+      const added = palette.addItem(item);
+      return { isDisposed: false, dispose: () => palette.removeItem(added) };
+    },
+  };
+  offerProjects({ restored: Promise.resolve() } as never, source, given as never, 'Image Lab');
+  await vi.waitFor(() => expect(found('open pets')).toEqual(['Open Project pets']));
+  expect(offered[1]).toMatchObject({ command: 'imgcls-lab:open-project', args: { id: 7, name: 'pets' } });
+  projects = [{ id: 1, name: 'default' }];
+  await mutate(source, 'projects.delete', { id: 7 });
+  await vi.waitFor(() => expect(found('open pets')).toEqual([]));
+  expect(found('open default')).toEqual(['Open Project default']);
 });
 
 it('finds nothing by a word that means nothing here', () => {

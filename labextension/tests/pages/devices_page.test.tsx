@@ -6,7 +6,7 @@ import { pieces } from '../../src/views/pages/load_plot';
 import { SourceProvider } from '../../src/views/data/source';
 import type { Device, DevicesReply, Executor, Storage, StoragePart } from '../../src/views/data/types';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
-import { FakeSource } from '../fake';
+import { FakeSource, aJob } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
@@ -179,7 +179,7 @@ it('frees a part after a question, says the bytes and measures anew', async () =
     storage: () => storage(pictures),
     'storage.free': () => {
       pictures = 0;
-      return { freed: 4e8 };
+      return aJob({ kind: 'free', subject: 'Thumbnails', state: 'succeeded', freed: { freed: 4e8 } });
     },
   });
   expect(part('models').textContent).toContain('at least 1.0 GB');

@@ -14,13 +14,15 @@ const CHANGED: Record<string, readonly Query[]> = {
   datasets: ['datasets', 'dataset'],
   views: ['views', 'viewCounts'],
   tensorboards: ['tensorboards'],
-  storage: ['storage'],
+  archives: ['archives', 'storage'],
   audits: ['audit', 'problems'],
   revisions: ['revisions', 'correctionsSince', 'dataset', 'datasetImages', 'problems'],
   models: ['models', 'cachedModels'],
   demo: REGISTRIES,
 };
-const FOLLOWED = new Set(Object.values(CHANGED).flat());
+/** What tasks of the server change, which tell it when they have ended. */
+const BY_TASKS: readonly Query[] = ['storage', 'archives', 'projects', 'configs', 'views', 'runColumns'];
+const FOLLOWED = new Set([...Object.values(CHANGED).flat(), ...BY_TASKS]);
 const readers = new WeakMap<Source, Map<Query, Set<() => void>>>();
 
 const readersOf = (source: Source, list: Query): Set<() => void> => {
@@ -41,6 +43,11 @@ export function onMutation(source: Source, query: Query, read: () => void): (() 
 /** Send a command that changes what views show. Rejects as the source does. */
 export async function mutate<K extends Command>(source: Source, name: K, args: Args[K]): Promise<Reply[K]> {
   const reply = await source.command(name, args);
-  for (const query of CHANGED[name.split('.')[0]!] ?? []) readersOf(source, query).forEach(read => read());
+  changed(source, CHANGED[name.split('.')[0]!] ?? []);
   return reply;
+}
+
+/** Read again what these queries answered. */
+export function changed(source: Source, queries: readonly Query[]): void {
+  for (const query of queries) readersOf(source, query).forEach(read => read());
 }

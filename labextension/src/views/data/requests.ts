@@ -4,6 +4,7 @@ import type {
   ActionRequest,
   AlertIds,
   Alert,
+  Archive,
   AuditEvent,
   AuditRequest,
   Audit,
@@ -39,6 +40,7 @@ import type {
   ImageDetail,
   ImagePage,
   Inference,
+  Job,
   LoadReply,
   LogChunk,
   LogMatches,
@@ -50,8 +52,10 @@ import type {
   Problem,
   ProblemPage,
   ProjectDeletion,
+  ProjectArchiveRequest,
   ProjectDetail,
   ProjectEdit,
+  ProjectImportRequest,
   Project,
   RevisionDiff,
   RevisionEdit,
@@ -209,6 +213,11 @@ export type Params = {
   load: Record<string, never>;
   /** What the home takes on its disks. */
   storage: Record<string, never>;
+  /** What the server works at, and what has ended lately. */
+  jobs: Record<string, never>;
+  job: { id: string };
+  /** Files of projects on the server. */
+  archives: Record<string, never>;
   alerts: { limit?: number };
   events: { run?: string; user?: string; since?: number; limit?: number };
   tensorboards: Record<string, never>;
@@ -269,6 +278,9 @@ export type Result = {
   devices: DevicesReply;
   load: LoadReply;
   storage: Storage;
+  jobs: Job[];
+  job: Job;
+  archives: Archive[];
   alerts: Alert[];
   events: AuditEvent[];
   tensorboards: Board[];
@@ -325,6 +337,7 @@ export type Args = {
   /** End the executor of the server's machine; its runs go on. */
   'executor.stop': Record<string, never>;
   'storage.free': FreeRequest;
+  'jobs.cancel': { id: string };
   'alerts.dismiss': AlertIds;
   'alerts.restore': AlertIds;
   'tensorboards.open': Partial<BoardRequest>;
@@ -346,6 +359,12 @@ export type Args = {
   'configs.restore': { id: number; number: number };
   'projects.join': { id: number; user: string };
   'projects.leave': { id: number; user: string };
+  /** Write a project into a file on the server. */
+  'projects.export': { id: number } & ProjectArchiveRequest;
+  /** A file that the page has. */
+  'archives.upload': { name: string; file: Blob };
+  'archives.import': ProjectImportRequest;
+  'archives.delete': { id: string };
   /** Delete a project with its runs and configs. */
   'projects.deleteAll': { id: number };
 } & { [S in RegistryName as `${S}.add`]: { edit: Registries[S]['edit'] } } & {
@@ -376,7 +395,8 @@ export type Reply = {
   demo: unknown;
   'executor.start': DevicesReply;
   'executor.stop': DevicesReply;
-  'storage.free': FreedSpace;
+  'storage.free': Job;
+  'jobs.cancel': Job;
   /** Those that were not so before: what an undo takes back. */
   'alerts.dismiss': AlertIds;
   'alerts.restore': AlertIds;
@@ -395,6 +415,10 @@ export type Reply = {
   'configs.restore': Config;
   'projects.join': Project;
   'projects.leave': Project;
+  'projects.export': Job;
+  'archives.upload': Archive;
+  'archives.import': Job;
+  'archives.delete': void;
   'projects.deleteAll': ProjectDeletion;
 } & { [S in RegistryName as `${S}.add`]: Registries[S]['item'] } & {
   [S in RegistryName as `${S}.edit`]: Registries[S]['item'];

@@ -52,6 +52,10 @@ export interface WireTypes {
   project_detail: ProjectDetail;
   project_delete: ProjectDeleteRequest;
   project_deletion: ProjectDeletion;
+  archive: Archive;
+  project_archive: ProjectArchiveRequest;
+  project_import: ProjectImportRequest;
+  job: Job;
   member: MemberRequest;
   config: Config;
   config_edit: ConfigEdit;
@@ -981,6 +985,77 @@ export interface ProjectDeletion {
   dry_run: boolean;
 }
 /**
+ * A file of a project in the home's folder of exports. name: by which it is downloaded and deleted.
+ */
+export interface Archive {
+  name: string;
+  size: number;
+  made_at: number;
+}
+/**
+ * Which checkpoints of each run go into the file.
+ */
+export interface ProjectArchiveRequest {
+  checkpoints?: 'best' | 'all' | 'none';
+}
+/**
+ * A file to import: `archive`, one that was uploaded or exported here, or `path`, below an allowed root.
+ *
+ * name: of the new project, by default its own; into: the name of a project that is there, instead.
+ */
+export interface ProjectImportRequest {
+  archive?: string | null;
+  path?: string | null;
+  name?: string | null;
+  into?: string | null;
+}
+/**
+ * Work of the server. subject: the project, file or part of the storage that it is about.
+ *
+ * done, total: bytes, or files where something is freed; 0 of 0 until it is known. message: why it failed. The last
+ * three: what it came to, by its kind. It is gone with the server: what it had not finished leaves nothing behind.
+ */
+export interface Job {
+  id: string;
+  kind: 'export' | 'import' | 'free';
+  subject: string;
+  state: 'waiting' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+  done: number;
+  total: number;
+  message: string;
+  started_at: number;
+  ended_at: number | null;
+  exported: ProjectExport | null;
+  imported: ProjectImport | null;
+  freed: FreedSpace | null;
+}
+/**
+ * An archive that was written. size: bytes; left_out: a sentence for each run that it does not hold.
+ */
+export interface ProjectExport {
+  path: string;
+  project: string;
+  runs: number;
+  configs: number;
+  views: number;
+  size: number;
+  left_out: string[];
+}
+/**
+ * What came out of an archive. skipped, renamed: a sentence for each run, config or view.
+ *
+ * Its runs are view only: nothing of them is executed until their user claims them.
+ */
+export interface ProjectImport {
+  project: string;
+  project_id: number;
+  runs: string[];
+  configs: string[];
+  views: string[];
+  skipped: string[];
+  renamed: string[];
+}
+/**
  * A user who becomes a member of a project.
  */
 export interface MemberRequest {
@@ -1497,7 +1572,7 @@ export interface Storage {
   took: number;
 }
 export interface StoragePart {
-  kind: 'runs' | 'models' | 'images' | 'pictures' | 'compiled' | 'scans' | 'backups';
+  kind: 'runs' | 'models' | 'hub' | 'images' | 'pictures' | 'compiled' | 'scans' | 'exports' | 'backups';
   title: string;
   size: number;
   items: number;
@@ -1506,12 +1581,12 @@ export interface StoragePart {
   at_least: boolean;
 }
 export interface Disk {
-  holds: 'home' | 'cache';
+  holds: 'home' | 'cache' | 'hub cache';
   free: number;
   total: number;
 }
 export interface FreeRequest {
-  kind: 'runs' | 'models' | 'images' | 'pictures' | 'compiled' | 'scans' | 'backups';
+  kind: 'runs' | 'models' | 'hub' | 'images' | 'pictures' | 'compiled' | 'scans' | 'exports' | 'backups';
 }
 /**
  * Who did what, or was refused it.

@@ -31,6 +31,8 @@ export interface Source {
   image(request: PictureRequest, signal: AbortSignal): Promise<Blob>;
   /** Where the browser downloads a file of a run from; absent in a host that cannot. */
   fileAddress?(id: string, file: string): string;
+  /** The same of a file of a project. */
+  archiveAddress?(name: string): string;
   /** Batches of a topic until `signal` aborts. The topic's cursor (`since`, `offset`) says from where on; after a
    * broken connection the source goes on from the last batch by itself. */
   subscribe<T extends Topic>(

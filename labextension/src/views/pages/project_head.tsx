@@ -148,7 +148,7 @@ export function ProjectHead({ detail, onDeleted }: { detail: ProjectDetail; onDe
       <div className="imgcls-project-notes">
         {!project.may_change && project.owner && <p className="imgcls-note">{belongsTo(project.owner)}</p>}
         <Description project={project} onSave={description => save({ description })} />
-        {open === 'export' && <ProjectExport name={project.name} />}
+        {open === 'export' && <ProjectExport project={project} />}
         {open === 'delete' && (
           <DeleteProject project={project} onDone={onDeleted} onCancel={() => setOpen(null)} />
         )}

@@ -2,7 +2,7 @@
 import { useState } from 'react';
 import { REGISTRIES } from '../data/mutate';
 import type { RegistryName } from '../data/requests';
-import type { Dataset } from '../data/types';
+import type { Dataset, Project } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
 import { AddModel } from '../forms/add_model';
 import { RegisterFolder } from '../forms/register_dataset';
@@ -11,7 +11,7 @@ import { plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { Tabs } from '../ui/tabs';
-import { ProjectImport } from './project_export';
+import { ProjectImport } from './project_import';
 import { ItemForm } from './registry_item_form';
 import { KINDS, type Item } from './registry_kinds';
 import { RegistryTable } from './registry_table';
@@ -55,7 +55,7 @@ function Registry({ registry }: { registry: RegistryName }) {
         </Button>
       </div>
       <Problem>{error ?? action.error}</Problem>
-      {importing && <ProjectImport />}
+      {importing && <ProjectImport projects={(data as Project[] | undefined) ?? []} />}
       {editing === 'new' && <NewItem registry={registry} onClose={() => setEditing(null)} />}
       {items && items.length > 0 && (
         <RegistryTable

@@ -1,14 +1,14 @@
 // What the home takes on its disks: the devices page shows each part with its size, and what frees it.
 import { useState } from 'react';
-import { mutate } from '../data/mutate';
-import { messageOf, useSource } from '../data/source';
 import type { Disk, Storage as HomeStorage, StoragePart } from '../data/types';
+import { isUnderway, useJob, type WatchedJob } from '../data/use_job';
 import { useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
 import { ConfirmButton } from '../ui/confirm_button';
 import { bytes, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
+import { JobProgress } from './job_progress';
 import '../ui/layout.css';
 import './machines.css';
 import '../ui/run_state.css';
@@ -21,6 +21,11 @@ type Kind = StoragePart['kind'];
 const ABOUT: Record<Kind, { note: string; item: [one: string, many?: string]; cost?: string }> = {
   runs: { note: 'configs, curves, checkpoints, logs', item: ['run'] },
   models: { note: 'weights that were put into the home', item: ['file'] },
+  hub: {
+    note: 'of those for images alone; what other programs keep there stays',
+    item: ['model'],
+    cost: 'Runs that start with them download them again, which needs a connection.',
+  },
   images: {
     note: 'so that no image is decoded twice',
     item: ['image'],
@@ -29,6 +34,11 @@ const ABOUT: Record<Kind, { note: string; item: [one: string, many?: string]; co
   pictures: { note: 'small pictures for the pages', item: ['picture'], cost: 'Pages make them again.' },
   compiled: { note: 'of runs that compile', item: ['file'], cost: 'Later runs compile again, for minutes.' },
   scans: { note: 'so that a data set is read once', item: ['file'] },
+  exports: {
+    note: 'exported, or sent here to be imported',
+    item: ['file'],
+    cost: 'Files that nobody has downloaded are gone.',
+  },
   backups: {
     note: 'made before each change of its form',
     item: ['copy', 'copies'],
@@ -44,57 +54,57 @@ const LARGEST_FIRST = {
   group: [],
 } as const;
 
-interface Freeing {
-  kind: Kind;
-  /** null: it is under way. */
-  freed: number | null;
-  error: string | null;
-}
-
 function Buttons({
   part,
-  freeing,
+  busy,
+  mine,
   onFree,
 }: {
   part: StoragePart;
-  freeing: Freeing | null;
+  busy: boolean;
+  mine: boolean;
   onFree: () => void;
 }) {
   const navigate = useNavigate();
   const { kind, frees } = part;
-  const busy = freeing?.kind === kind && freeing.freed === null && freeing.error === null;
   if (kind === 'runs')
     return <Button onClick={() => navigate({ view: 'runs', list: LARGEST_FIRST })}>Largest first</Button>;
   if (frees == null) return null;
   const what = kind === 'backups' ? 'Delete older' : 'Clear';
   return (
     <ConfirmButton
-      label={busy ? 'Freeing…' : `${what}…`}
+      label={busy && mine ? 'Freeing…' : `${what}…`}
       question={`Free ${bytes(frees)}? ${ABOUT[kind].cost ?? ''}`}
-      busy={busy}
-      disabled={frees === 0 || (freeing !== null && freeing.freed === null && freeing.error === null)}
+      busy={busy && mine}
+      disabled={frees === 0 || busy}
       title={frees === 0 ? 'There is nothing to free' : undefined}
       onConfirm={onFree}
     />
   );
 }
 
-function Row(props: { part: StoragePart; largest: number; freeing: Freeing | null; onFree: () => void }) {
-  const { part, largest, freeing } = props;
+function Row(props: {
+  part: StoragePart;
+  largest: number;
+  watched: WatchedJob;
+  mine: boolean;
+  onFree: () => void;
+}) {
+  const { part, largest, watched, mine, onFree } = props;
   const { kind, title, size, items, frees, note } = part;
   const { note: about, item } = ABOUT[kind];
-  const mine = freeing?.kind === kind ? freeing : null;
+  const freed = mine ? watched.job?.freed : null;
   return (
     <tr data-part={kind}>
       <td>
         <b>{title}</b> <span className="imgcls-muted imgcls-num">{plural(items, ...item)}</span>
         <div className="imgcls-muted">{about}</div>
-        {mine?.freed != null && (
+        {freed && (
           <div className="imgcls-note" role="status">
-            Freed {bytes(mine.freed)}.
+            Freed {bytes(freed.freed)}.
           </div>
         )}
-        <Problem>{mine?.error}</Problem>
+        {mine && <JobProgress watched={watched} doing="Freeing" />}
       </td>
       <td className="imgcls-nowrap" title={note || undefined}>
         {sizeText(part)}
@@ -104,7 +114,7 @@ function Row(props: { part: StoragePart; largest: number; freeing: Freeing | nul
       </td>
       <td className="imgcls-nowrap">{frees ? bytes(frees) : '–'}</td>
       <td className="imgcls-nowrap">
-        <Buttons {...props} />
+        <Buttons {...{ part, mine, onFree }} busy={isUnderway(watched.job)} />
       </td>
     </tr>
   );
@@ -118,17 +128,12 @@ const diskText = ({ holds, free, total }: Disk): string =>
   `${bytes(free)} of ${bytes(total)} free on the disk of the ${holds}`;
 
 export function Storage() {
-  const source = useSource();
   const { data, error, loading } = useQuery('storage', {});
-  const [freeing, setFreeing] = useState<Freeing | null>(null);
-  const free = async (kind: Kind) => {
-    setFreeing({ kind, freed: null, error: null });
-    try {
-      const { freed } = await mutate(source, 'storage.free', { kind });
-      setFreeing({ kind, freed, error: null });
-    } catch (problem) {
-      setFreeing({ kind, freed: null, error: messageOf(problem) });
-    }
+  const [freeing, setFreeing] = useState<Kind | null>(null);
+  const watched = useJob({ kind: 'free' }, ['storage', 'archives']);
+  const free = (kind: Kind) => {
+    setFreeing(kind);
+    void watched.start('storage.free', { kind });
   };
   const parts = (data as HomeStorage | undefined)?.parts ?? [];
   const largest = Math.max(0, ...parts.map(part => part.size));
@@ -155,7 +160,12 @@ export function Storage() {
             </thead>
             <tbody>
               {parts.map(part => (
-                <Row key={part.kind} {...{ part, largest, freeing }} onFree={() => void free(part.kind)} />
+                <Row
+                  key={part.kind}
+                  {...{ part, largest, watched }}
+                  mine={freeing === null ? watched.job?.subject === part.title : freeing === part.kind}
+                  onFree={() => free(part.kind)}
+                />
               ))}
             </tbody>
           </table>
