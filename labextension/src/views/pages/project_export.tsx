@@ -8,6 +8,7 @@ import { Button } from '../ui/button';
 import { bytes, plural } from '../ui/format';
 import { CommandSentence } from './command_sentence';
 import { JobProgress } from './job_progress';
+import { Sentences } from './sentences';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import './project_files.css';
@@ -71,11 +72,7 @@ export function ProjectExport({ project }: { project: Project }) {
               </a>
             )}
           </p>
-          {done.left_out.map(sentence => (
-            <p key={sentence} className="imgcls-note">
-              {sentence}
-            </p>
-          ))}
+          <Sentences of={done.left_out} />
         </div>
       )}
       <details>

@@ -14,6 +14,7 @@ import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { CommandSentence } from './command_sentence';
 import { JobProgress } from './job_progress';
+import { Sentences } from './sentences';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import '../ui/table.css';
@@ -35,11 +36,7 @@ function Result({ done }: { done: Imported }) {
         .{' '}
         {done.runs.length > 0 && 'The runs are view only until you claim them: nothing of them is executed.'}
       </p>
-      {[...done.skipped, ...done.renamed].slice(0, 20).map(sentence => (
-        <p key={sentence} className="imgcls-note">
-          {sentence}
-        </p>
-      ))}
+      <Sentences of={[...done.skipped, ...done.renamed]} />
     </div>
   );
 }
