@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from serving import Api, ended
 
+from imgcls_lab import project_archive
 from imgcls_lab.schemas import ConfigEdit, JobView, ProjectEdit, ProjectExport, SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.server.archives import PIECE
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, project_exports
+from imgcls_lab.store import Store
 
 
 @pytest.fixture
@@ -100,14 +101,14 @@ async def test_a_task_is_cancelled_and_leaves_nothing(
     api: Api, project: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached, go_on = threading.Event(), threading.Event()
-    add = project_exports.Writer.add
+    add = project_archive.Writer.add
 
     def slow(*args: Any) -> Any:
         reached.set()
         assert go_on.wait(30)
         return add(*args)
 
-    monkeypatch.setattr(project_exports.Writer, "add", slow)
+    monkeypatch.setattr(project_archive.Writer, "add", slow)
     job = (await api("POST", f"projects/{project}/export")).json
     assert await asyncio.to_thread(reached.wait, 30)
     assert (await api("GET", f"jobs/{job['id']}")).json["state"] == "running"
