@@ -6,14 +6,17 @@ import { SourceError, type Source } from '../views/data/source';
 import { KernelOutput, type Words } from './kernel_output';
 import type { RUNS_TYPE, RUN_TYPE } from './output_types';
 
-const AGAIN = 'Run the cell again to see it live.';
+/** How a run, or a list of them, is seen live again. The cell itself may launch another run. */
+const show = (runId: string | null, where: string): string =>
+  `To see it live, run ${runId === null ? 'lab.runs()' : `lab.run("${runId}")`} in ${where}.`;
 
 /** What an output says where the server does not know its run. */
 export function wordsFor(runId: string | null, home: string, serverHome: string | null): Words {
   if (serverHome === null) {
     const off =
       'The server extension of imgcls-lab is not enabled here (jupyter server extension enable imgcls_lab)';
-    return { live: '', still: `This is the saved picture. ${off}, and no kernel follows the run. ${AGAIN}` };
+    const again = show(runId, 'a new cell');
+    return { live: '', still: `This is the saved picture. ${off}, and no kernel follows the run. ${again}` };
   }
   if (!home || home === serverHome) {
     const gone = `There is no run ${runId ?? ''} in ${serverHome} any more: it was deleted.`;
@@ -23,7 +26,7 @@ export function wordsFor(runId: string | null, home: string, serverHome: string 
   const homes = `${what} in the home ${home} of the kernel that ran this cell; this server shows ${serverHome}.`;
   return {
     live: homes,
-    still: `${homes} This is the saved picture. ${AGAIN}`,
+    still: `${homes} This is the saved picture. ${show(runId, 'a kernel with that home')}`,
   };
 }
 

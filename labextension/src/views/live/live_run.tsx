@@ -82,13 +82,20 @@ function Live({ runId, opens }: { runId: string; opens: boolean }) {
         <span className="imgcls-muted">
           <StatusText run={run} />
         </span>
-        {run.may_change && !run.view_only && <StateButton run={run} action={action} />}
+        {run.may_change && !run.view_only && connection !== 'still' && (
+          <StateButton run={run} action={action} />
+        )}
         {opens && (
           <Button title="Open the page of this run" onClick={() => navigate({ view: 'run', id: run.id })}>
             Open
           </Button>
         )}
       </LiveHead>
+      {connection === 'still' && (
+        <p className="imgcls-note" role="status">
+          To see how it stands, run <code>lab.run("{run.id}")</code> in a new cell.
+        </p>
+      )}
       <Problem>{action.error}</Problem>
       <Progress run={run} />
       <Message run={run} />

@@ -13,7 +13,7 @@ export const Problem = ({ children }: { children: ReactNode }) =>
 
 const NOTICES: Partial<Record<ConnectionState, string>> = {
   reconnecting: 'reconnecting…',
-  still: 'stands still: the kernel that followed the run has ended. Run the cell again to see how it stands.',
+  still: 'stands still: the kernel that followed it has ended',
 };
 
 /** Shown while the connection is broken. */
