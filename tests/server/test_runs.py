@@ -200,7 +200,7 @@ async def test_series_come_thinned_with_their_extremes_and_nan_as_null(
     part = (await api("GET", "series", run=training.run.id, low=400, high=401)).json["series"]
     assert {s["tag"]: s["value"] for s in part} == {"loss/train": [50.0, None], "lr": [0.1]}
     assert reply["cursors"][training.run.id]["attempt"] == 1
-    assert (await api("GET", "series")).json == {"series": [], "cursors": {}}
+    assert (await api("GET", "series")).json == {"series": [], "cursors": {}, "inherited": []}
 
 
 async def test_a_log_is_read_in_pieces_and_broken_bytes_are_replaced(api: Api, train: Callable[..., Training]) -> None:
