@@ -1,10 +1,11 @@
-"""Routes of runs as a tree: fork a run from a checkpoint, and the tree that a run belongs to."""
+"""Routes of runs that go on from others: forks, trainings from a best model, and the tree of forks."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from imgcls_lab.schemas import ForkRequest, RunView
+from imgcls_lab.schemas import ForkRequest, RetrainRequest, RunView
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, names_code
@@ -12,26 +13,44 @@ from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
 from imgcls_lab.store.claims import named_plugins, refuse_view_only
 
+Request = TypeVar("Request", ForkRequest, RetrainRequest)
+
+
+async def _queue(
+    handler: ApiHandler, text: str, request: Request, submit: Callable[[Store, str, Request], RunView]
+) -> None:
+    """Queue a run that goes on from another one. What both name is checked as at a submit."""
+    backend, run_id = handler.backend, run_id_of(text)
+    run = await backend.ask(lambda store: store.runs.get(run_id))
+    refuse_view_only(run)
+    if names_code(run.config) or names_code(request.fields):
+        await handler.require(*CODE)
+    check_plugins_setting(backend.settings, named_plugins(run))
+
+    def checked(store: Store) -> RunView:
+        fields = allowed_config(backend.settings, request.fields)
+        return submit(store, run_id, request.model_copy(update={"fields": fields}))
+
+    await handler.answer(checked, 201, "slow")
+    backend.wake_executor()
+
 
 class ForkHandler(ApiHandler):
     """Queue a run that goes on from a checkpoint of this one."""
 
     @permitted
     async def post(self, text: str) -> None:
-        run_id, request = run_id_of(text), self.optional_body(ForkRequest)
-        settings = self.backend.settings
-        run = await self.backend.ask(lambda store: store.runs.get(run_id))
-        refuse_view_only(run)
-        if names_code(run.config) or names_code(request.fields):
-            await self.require(*CODE)
-        check_plugins_setting(settings, named_plugins(run))
+        request = self.optional_body(ForkRequest)
+        await _queue(self, text, request, lambda store, run_id, checked: store.runs.fork(run_id, checked))
 
-        def fork(store: Store) -> RunView:
-            checked = request.model_copy(update={"fields": allowed_config(settings, request.fields)})
-            return store.runs.fork(run_id, checked)
 
-        await self.answer(fork, 201, "slow")
-        self.backend.wake_executor()
+class RetrainHandler(ApiHandler):
+    """Queue a run that goes on from the best model of this one."""
+
+    @permitted
+    async def post(self, text: str) -> None:
+        request = self.optional_body(RetrainRequest)
+        await _queue(self, text, request, lambda store, run_id, checked: store.runs.retrain(run_id, checked))
 
 
 class LineageHandler(ApiHandler):
@@ -45,4 +64,8 @@ class LineageHandler(ApiHandler):
 
 def routes(backend: Backend) -> list[Route]:
     parts: dict[str, Any] = {"backend": backend}
-    return [route("api/runs/ID/fork", ForkHandler, **parts), route("api/runs/ID/lineage", LineageHandler, **parts)]
+    return [
+        route("api/runs/ID/fork", ForkHandler, **parts),
+        route("api/runs/ID/retrain", RetrainHandler, **parts),
+        route("api/runs/ID/lineage", LineageHandler, **parts),
+    ]

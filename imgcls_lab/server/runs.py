@@ -16,7 +16,6 @@ from imgcls_lab.schemas import (
     GroupKind,
     RefusedRun,
     ResumeRequest,
-    RetrainRequest,
     RunEdit,
     RunEdits,
     RunView,
@@ -246,27 +245,6 @@ class ResumeHandler(ApiHandler):
         self.backend.wake_executor()
 
 
-class RetrainHandler(ApiHandler):
-    """Queue a run that goes on from the best model of this one."""
-
-    @permitted
-    async def post(self, text: str) -> None:
-        run_id, request = run_id_of(text), self.optional_body(RetrainRequest)
-        settings = self.backend.settings
-        run = await self.backend.ask(lambda store: store.runs.get(run_id))
-        refuse_view_only(run)
-        if names_code(run.config) or names_code(request.fields):
-            await self.require(*CODE)
-        check_plugins_setting(settings, named_plugins(run))
-
-        def retrain(store: Store) -> RunView:
-            checked = request.model_copy(update={"fields": allowed_config(settings, request.fields)})
-            return store.runs.retrain(run_id, checked)
-
-        await self.answer(retrain, 201, "slow")
-        self.backend.wake_executor()
-
-
 class ClaimHandler(ApiHandler):
     """What a run from elsewhere would execute, and its user's word that it is his own."""
 
@@ -376,7 +354,6 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/stop", StopHandler, backend=backend, desired=DesiredState.STOP),
         route("api/runs/ID/kill", StopHandler, backend=backend, desired=DesiredState.KILL),
         route("api/runs/ID/resume", ResumeHandler, backend=backend),
-        route("api/runs/ID/retrain", RetrainHandler, backend=backend),
         route("api/runs/ID/claim", ClaimHandler, backend=backend),
         route("api/runs/ID/log", LogHandler, backend=backend),
         route("api/runs/ID/report", ReportHandler, backend=backend),
