@@ -36,9 +36,10 @@ export function InlineEdit({ label, value, longest, onSave, onDone }: Props) {
         maxLength={longest}
         onBlur={() => end(true, false)}
         onKeyDown={event => {
-          if (event.key === 'Enter') end(true, true);
-          if (event.key === 'Escape') end(false, true);
           event.stopPropagation();
+          if (event.key !== 'Enter' && event.key !== 'Escape') return;
+          event.preventDefault(); // or Enter presses the button that gets the focus, which begins anew
+          end(event.key === 'Enter', true);
         }}
       />
       <span className="imgcls-muted">↵ save</span>
