@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Desk, Lab
 
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 CELLS = (
     "import imgcls_lab as lab\nform = lab.form(lab.demo.prepare().config, epochs=2)\nform",
     "print('held', form.config.epochs, len(form.runs))",
@@ -25,6 +26,7 @@ def opened(desk: Desk, lab: Lab) -> Iterator[Locator]:
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, lab.work / "form.ipynb")
     desk.page.goto(f"{lab.root}lab/tree/form.ipynb?reset")
+    expect(desk.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
     cell = desk.page.locator(".jp-CodeCell").first
     cell.locator(".jp-InputArea-editor").click()
     desk.page.keyboard.press("Control+Enter")
