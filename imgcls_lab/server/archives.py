@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from tornado.iostream import StreamClosedError
+import os
 
 from imgcls_lab.errors import BusyError, ForbiddenPathError, ImgclsError, InputError, Problem
 from imgcls_lab.schemas import ProjectArchiveRequest, ProjectImport, ProjectImportRequest
 from imgcls_lab.schemas.limits import MAX_NAME, MAX_UPLOAD
 from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.downloads import Downloads, send_file
 from imgcls_lab.server.handlers import ApiHandler, number_of, to_json
 from imgcls_lab.server.jobs import Progress
 from imgcls_lab.server.permissions import WRITE, Route, permitted, route
-from imgcls_lab.server.run_contents import CHUNK, Downloads
 from imgcls_lab.store import Store
 from imgcls_lab.store.archive_files import UPLOADED, Upload
 from imgcls_lab.store.registry import Projects
@@ -161,37 +158,15 @@ class ArchiveHandler(ApiHandler):
         with self._downloads:
             file = await self.backend.ask(lambda store: store.archives.open(name), "slow")
             try:
-                await self._send(file, name)
+                size = await self.backend.run(lambda: file.seek(0, os.SEEK_END), "slow")
+                await self.backend.run(lambda: file.seek(0), "slow")
+                await send_file(self, file, name, size, "application/x-tar")
             finally:
                 file.close()
-
-    async def _send(self, file: Any, name: str) -> None:
-        left = await self.backend.run(lambda: file.seek(0, 2), "slow")
-        await self.backend.run(lambda: file.seek(0), "slow")
-        self.set_header("Content-Type", "application/x-tar")
-        self.set_header("Content-Length", str(left))
-        self.set_header("Content-Disposition", f'attachment; filename="{name.encode("ascii", "replace").decode()}"')
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        try:
-            while left > 0:
-                piece = await self.backend.run(_read(file, min(CHUNK, left)), "slow")
-                if not piece:
-                    break
-                left -= len(piece)
-                self.write(piece)
-                await self.flush()
-        except StreamClosedError:
-            return
-        self.finish(set_content_type="application/x-tar")
 
     @permitted
     async def delete(self, name: str) -> None:
         await self.answer(lambda store: store.archives.delete(name), work="slow")
-
-
-def _read(file: Any, size: int) -> Callable[[], bytes]:
-    return lambda: bytes(file.read(size))
 
 
 class JobsHandler(ApiHandler):

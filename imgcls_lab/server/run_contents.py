@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
-from tornado.iostream import StreamClosedError
-
-from imgcls_lab.errors import BusyError, NotFoundError
+from imgcls_lab.errors import NotFoundError
 from imgcls_lab.schemas.limits import MAX_NODES
 from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.downloads import Downloads, send_file
 from imgcls_lab.server.handlers import ApiHandler, run_id_of
 from imgcls_lab.server.permissions import Route, permitted, route
-from imgcls_lab.store.run_contents import Opened
 
-CHUNK = 2**20  # bytes of a file that are in memory
-MAX_DOWNLOADS = 8  # at once, of all clients together
 _FILE_ID = re.compile(r"[0-9a-f]{16}")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")  # in the name of a download
 
 
 class FilesHandler(ApiHandler):
@@ -28,25 +22,6 @@ class FilesHandler(ApiHandler):
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         await self.answer(lambda store: store.run_contents.files(run_id), work="slow")
-
-
-class Downloads:
-    """How many files are sent now."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __enter__(self) -> None:
-        if self.count >= MAX_DOWNLOADS:
-            raise BusyError(
-                f"{MAX_DOWNLOADS} files are downloaded from this server already. Try again when one is done.",
-                reason="busy",
-                waiting=self.count,
-            )
-        self.count += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.count -= 1
 
 
 class FileHandler(ApiHandler):
@@ -64,32 +39,9 @@ class FileHandler(ApiHandler):
         with self._downloads:
             opened = await self.backend.ask(lambda store: store.run_contents.open_file(run_id, file_id), "slow")
             try:
-                await self._send(opened)
+                await send_file(self, opened.file, opened.name, opened.size, "application/octet-stream")
             finally:
                 opened.file.close()
-
-    async def _send(self, opened: Opened) -> None:
-        self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("Content-Length", str(opened.size))
-        self.set_header("Content-Disposition", f'attachment; filename="{_UNSAFE.sub("_", opened.name)[-150:]}"')
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        left = opened.size  # what a log grows by meanwhile is not sent
-        try:
-            while left > 0:
-                piece = await self.backend.run(_read(opened, min(CHUNK, left)), "slow")
-                if not piece:  # the file was cut: the client sees that bytes are missing
-                    break
-                left -= len(piece)
-                self.write(piece)
-                await self.flush()
-        except StreamClosedError:
-            return
-        self.finish(set_content_type="application/octet-stream")
-
-
-def _read(opened: Opened, size: int) -> Callable[[], bytes]:
-    return lambda: opened.file.read(size)
 
 
 class CheckpointHandler(ApiHandler):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab import Run
+from imgcls_lab.api import context
 from imgcls_lab.api.display import RUN_TYPE
+from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 
 CELL = 25_000  # bytes of a finished cell
@@ -28,6 +30,13 @@ def cells_of(notebook: Path) -> list[dict[str, Any]]:
     written = json.loads(notebook.read_text())
     outputs = [output for cell in written["cells"] for output in cell.get("outputs", [])]
     return [output for output in outputs if RUN_TYPE in output.get("data", {})]
+
+
+def run_of(home: Path) -> Run:
+    """The one run of a home."""
+    store = context.store(Settings(home=str(home)))
+    (view,) = store.runs.list().items
+    return Run(view.id, store=store)
 
 
 def accuracy_of(run: Run) -> str:

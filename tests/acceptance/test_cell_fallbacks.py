@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.conftest import PICTURES, Desk, Lab, browser, context
+from browser.conftest import PICTURES, Desk, Lab, browser, context, started
 from browser.notebook_cells import notebook_file, open_notebook, run_cell, save, wait_for_points
 from playwright.sync_api import BrowserContext, expect
-from saved_cells import LAUNCH, accuracy_of, cells_of
+from saved_cells import LAUNCH, accuracy_of, cells_of, run_of
 
-from imgcls_lab import Run
 from imgcls_lab.api import context as api_context
 from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
@@ -50,11 +49,8 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crippled]:
     folder.mkdir()
     server = Crippled(folder)
     server.without(**request.param)
-    try:
-        server.start()
+    with started(server):
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -64,12 +60,6 @@ def desk(lab: Crippled, context: BrowserContext) -> Iterator[Desk]:
     PICTURES.mkdir(exist_ok=True)
     yield made
     assert [error for error in made.errors if not EXPECTED.search(error)] == []
-
-
-def run_in(home: Path) -> Run:
-    store = api_context.store(Settings(home=str(home)))
-    (view,) = store.runs.list().items
-    return Run(view.id, store=store)
 
 
 @pytest.mark.parametrize("lab", [{"server": True, "page": False}], indirect=True)
@@ -84,7 +74,7 @@ def test_without_the_server_extension_the_kernel_feeds_the_cell(desk: Desk) -> N
     desk.page.screenshot(path=PICTURES / "cell-no-server-end.png")
     save(desk)
     (output,) = cells_of(notebook_file(desk))
-    assert accuracy_of(run_in(desk.lab.home)) in "".join(output["data"]["text/plain"])  # type: ignore[attr-defined]
+    assert accuracy_of(run_of(desk.lab.home)) in "".join(output["data"]["text/plain"])  # type: ignore[attr-defined]
     assert WIDGET_TYPE not in output["data"]
 
 

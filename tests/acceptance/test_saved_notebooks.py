@@ -18,10 +18,9 @@ from api.conftest import few, own
 from browser.conftest import Desk, browser, context, desk, lab
 from browser.notebook_cells import end_kernels, notebook_file, open_notebook, run_cell, save, show_notebook
 from playwright.sync_api import Browser, expect
-from saved_cells import LAUNCH, accuracy_of, cells_of, check_cell
+from saved_cells import LAUNCH, accuracy_of, cells_of, check_cell, run_of
 
-from imgcls_lab import Run, TrainConfig, runs
-from imgcls_lab.api import context as api_context
+from imgcls_lab import TrainConfig, runs
 from imgcls_lab.settings import Settings
 
 __all__ = ["browser", "context", "desk", "few", "lab", "own"]
@@ -88,13 +87,6 @@ def test_html_made_of_it_shows_the_curves_without_a_network(
     context.close()
 
 
-def run_of(desk: Desk) -> Run:
-    """The one run of the desk's server."""
-    store = api_context.store(Settings(home=str(desk.lab.home)))
-    (view,) = store.runs.list().items
-    return Run(view.id, store=store)
-
-
 @pytest.mark.slow
 @pytest.mark.browser
 def test_jupyterlab_saves_the_end_of_a_run_and_reopens_with_it(desk: Desk) -> None:
@@ -104,7 +96,7 @@ def test_jupyterlab_saves_the_end_of_a_run_and_reopens_with_it(desk: Desk) -> No
     desk.page.wait_for_timeout(2000)
     save(desk)
     (output,) = cells_of(notebook_file(desk))
-    check_cell(output, run_of(desk), "JupyterLab")
+    check_cell(output, run_of(desk.lab.home), "JupyterLab")
     end_kernels(desk)
     show_notebook(desk)
     expect(desk.page.locator(".imgcls-live [data-state=succeeded]")).to_be_visible(timeout=60_000)
@@ -121,7 +113,7 @@ def test_a_notebook_saved_early_is_right_after_the_next_save_without_its_kernel(
     assert "has finished" not in "".join(output["data"]["text/plain"])
     end_kernels(desk)
     desk.page.goto("about:blank")
-    run_of(desk).wait()
+    run_of(desk.lab.home).wait()
     show_notebook(desk)
     expect(desk.page.locator(".imgcls-live [data-state=succeeded]")).to_be_visible(timeout=60_000)
     desk.page.locator(".jp-Notebook .jp-InputPrompt").first.click()
@@ -131,4 +123,4 @@ def test_a_notebook_saved_early_is_right_after_the_next_save_without_its_kernel(
         desk.page.keyboard.press("Control+s")  # the server's answer comes when it comes
         desk.page.wait_for_timeout(2000)
     (output,) = cells_of(notebook_file(desk))
-    check_cell(output, run_of(desk), "reopened")
+    check_cell(output, run_of(desk.lab.home), "reopened")

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
@@ -261,17 +261,26 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A running JupyterLab; `@pytest.mark.parametrize("lab", [{...}], indirect=True)` sets base_url or theme."""
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    server = Lab(folder, **getattr(request, "param", {}))
+AnyLab = TypeVar("AnyLab", bound=Lab)
+
+
+@contextmanager
+def started(server: AnyLab) -> Iterator[AnyLab]:
+    """A server that runs within the block."""
     try:
         server.start()
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """A running JupyterLab; `@pytest.mark.parametrize("lab", [{...}], indirect=True)` sets base_url or theme."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    with started(Lab(folder, **getattr(request, "param", {}))) as server:
+        yield server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, expect
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.browser.conftest import PICTURES, TOKEN, Desk, Lab
+from tests.browser.conftest import PICTURES, TOKEN, Desk, Lab, started
 from tests.browser.test_panel import launch
 
 pytest.importorskip("notebook")
@@ -35,12 +35,8 @@ class Notebook(Lab):
 def notebook(tmp_path: Path) -> Iterator[Notebook]:
     folder = tmp_path / "notebook"
     folder.mkdir()
-    server = Notebook(folder)
-    try:
-        server.start()
+    with started(Notebook(folder)) as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture

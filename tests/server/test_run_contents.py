@@ -10,14 +10,14 @@ from typing import Any
 from serving import Api, Training
 
 from imgcls_lab.events import CheckpointSaved, EventWriter, Notice, Phase, Started, Stopped
-from imgcls_lab.server import run_contents as routes
+from imgcls_lab.server import downloads
 from imgcls_lab.store import Store, log_search, run_contents
 
 
 async def test_files_are_listed_with_sizes_and_downloaded_whole_by_their_ids(
     api: Api, train: Callable[..., Training], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(routes, "CHUNK", 1000)
+    monkeypatch.setattr(downloads, "CHUNK", 1000)
     training = train()
     weights = os.urandom(4321)
     folder = training.folder / "checkpoints" / "a001-s00000001"
@@ -66,7 +66,7 @@ async def test_only_so_many_files_are_listed_and_sent_at_once(
         (training.folder / "reports" / f"epoch-{number:04d}.json").write_text("{}")
     reply = (await api("GET", f"runs/{training.run.id}/files")).json
     assert (len(reply["files"]), reply["more"] >= 3) == (2, True)
-    monkeypatch.setattr(routes, "MAX_DOWNLOADS", 0)
+    monkeypatch.setattr(downloads, "MAX_DOWNLOADS", 0)
     refused = await api("GET", f"runs/{training.run.id}/files/{reply['files'][0]['id']}")
     assert (refused.status, "Retry-After" in refused.headers) == (503, True)
 

@@ -4,7 +4,7 @@ import { mutate } from '../data/mutate';
 import { runsStoreOf } from '../data/runs_store';
 import { count, leaf, modelOf } from '../ui/format';
 import { useAction, useQuery } from '../data/use_query';
-import { useNavigate } from '../ui/navigation';
+import { useNavigate, type Place } from '../ui/navigation';
 import { useSource, type ConnectionState } from '../data/source';
 import { ConnectionNotice, Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
@@ -22,6 +22,16 @@ const Chip = ({ children, title }: { children: ReactNode; title?: string }) => (
     {children}
   </span>
 );
+
+/** The name of what the run has to do with, which leads to its page. */
+function Leads({ to, children }: { to: Place; children: ReactNode }) {
+  const navigate = useNavigate();
+  return (
+    <button type="button" className="imgcls-plain" onClick={() => navigate(to)}>
+      {children}
+    </button>
+  );
+}
 
 function Title({ run }: { run: RunDetail }) {
   const source = useSource();
@@ -45,7 +55,6 @@ function Title({ run }: { run: RunDetail }) {
 
 /** The model that the run began with; the best of another run leads to that. */
 function ModelChip({ run }: { run: RunDetail }) {
-  const navigate = useNavigate();
   const { model_flavour: flavour, from_best: fromBest, parent_id: parentId } = run;
   const { data: parent } = useQuery('run', fromBest && parentId ? { id: parentId } : null);
   if (!flavour) return null;
@@ -53,14 +62,7 @@ function ModelChip({ run }: { run: RunDetail }) {
     <Chip title={flavour}>
       {fromBest && parent ? (
         <>
-          best of{' '}
-          <button
-            type="button"
-            className="imgcls-plain"
-            onClick={() => navigate({ view: 'run', id: parent.id })}
-          >
-            {parent.name}
-          </button>
+          best of <Leads to={{ view: 'run', id: parent.id }}>{parent.name}</Leads>
         </>
       ) : (
         modelOf(run)
@@ -71,7 +73,6 @@ function ModelChip({ run }: { run: RunDetail }) {
 
 /** Where a fork left its parent, which it leads to; one whose parent was deleted says where alone. */
 function ForkChip({ run }: { run: RunDetail }) {
-  const navigate = useNavigate();
   const { fork_step: step, fork_epoch: epoch, parent_id: parentId } = run;
   const { data: parent } = useQuery('run', step != null && parentId ? { id: parentId } : null);
   if (step == null) return null;
@@ -79,17 +80,7 @@ function ForkChip({ run }: { run: RunDetail }) {
   return (
     <Chip title="It goes on from a checkpoint of that run">
       forked from{' '}
-      {parent ? (
-        <button
-          type="button"
-          className="imgcls-plain"
-          onClick={() => navigate({ view: 'run', id: parent.id })}
-        >
-          {parent.name}
-        </button>
-      ) : (
-        'a run that was deleted,'
-      )}{' '}
+      {parent ? <Leads to={{ view: 'run', id: parent.id }}>{parent.name}</Leads> : 'a run that was deleted,'}{' '}
       at {place}
     </Chip>
   );
@@ -104,7 +95,6 @@ export function Head({
   connection: ConnectionState;
   onDeleted: () => void;
 }) {
-  const navigate = useNavigate();
   const { data: datasets } = useQuery('datasets', {});
   const dataset = datasets?.find(item => item.id === run.dataset_id);
   const attempt =
@@ -125,13 +115,7 @@ export function Head({
           </Chip>
           <OwnerChip run={run} />
           <Chip title="Its project">
-            <button
-              type="button"
-              className="imgcls-plain"
-              onClick={() => navigate({ view: 'project', id: run.project_id })}
-            >
-              {run.project}
-            </button>
+            <Leads to={{ view: 'project', id: run.project_id }}>{run.project}</Leads>
           </Chip>
           {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
           <ModelChip run={run} />
@@ -139,13 +123,7 @@ export function Head({
           {run.root && (
             <Chip title={run.root}>
               {dataset ? (
-                <button
-                  type="button"
-                  className="imgcls-plain"
-                  onClick={() => navigate({ view: 'dataset', id: dataset.id })}
-                >
-                  {dataset.name}
-                </button>
+                <Leads to={{ view: 'dataset', id: dataset.id }}>{dataset.name}</Leads>
               ) : (
                 leaf(run.root)
               )}

@@ -1,7 +1,8 @@
 // Which rows of the table of runs are in view, and in which elements they are drawn. While the table scrolls, the element
 // of a row that went out of view becomes that of one that comes: making elements anew costs three times as much.
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { usePaced } from '../data/use_paced';
+import { useScrolledRows } from '../ui/scrolled_rows';
 
 export const ROW = 20; // CSS pixels, as in the style
 const HEAD = 28;
@@ -34,24 +35,10 @@ export function drawnRows({ first, end, slots }: View, total: number, at: number
 
 /** The box that scrolls, and the rows of `total` that are in view in it. */
 export function useRowsInView(total: number) {
-  const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState<View>({ first: 0, end: 40, slots: 64 });
+  const { box, height, measure, reveal: scrollTo, ...view } = useScrolledRows(ROW, AHEAD, total);
+  // as many for a height, whatever is scrolled to; before it is measured, those that are drawn
+  const slots = Math.max(view.end - view.first, Math.ceil(height / ROW) + 2 * AHEAD + 1);
   const [moves, setMoves] = useState(false);
-  const measure = useCallback(() => {
-    const { scrollTop, clientHeight } = box.current!;
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - AHEAD);
-    const end = Math.ceil((scrollTop + clientHeight) / ROW) + AHEAD;
-    const slots = Math.ceil(clientHeight / ROW) + 2 * AHEAD + 1;
-    setView(was =>
-      was.first === first && was.end === end && was.slots === slots ? was : { first, end, slots },
-    );
-  }, []);
-  useLayoutEffect(() => {
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(box.current!);
-    return () => observer.disconnect();
-  }, [measure, total]);
   useEffect(() => {
     const node = box.current!;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -65,22 +52,18 @@ export function useRowsInView(total: number) {
       node.removeEventListener('scroll', scrolled);
       clearTimeout(timer);
     };
-  }, []);
+  }, [box]);
   const reveal = useCallback(
     (index: number) => {
-      const { scrollTop, clientHeight } = box.current!;
-      const top = index * ROW;
-      const room = clientHeight - HEAD;
-      if (top < scrollTop) box.current!.scrollTop = top;
-      else if (top + ROW > scrollTop + room) box.current!.scrollTop = top + ROW - room;
+      scrollTo(index, HEAD);
       measure();
     },
-    [measure],
+    [scrollTo, measure],
   );
   /** Rows that PageUp and PageDown move by. */
   const page = () => Math.max(1, Math.floor((box.current!.clientHeight - HEAD) / ROW) - 1);
   const [first, end] = [Math.min(view.first, total), Math.min(view.end, total)];
-  const drawn = (at: number) => drawnRows({ first, end, slots: view.slots }, total, at, moves);
+  const drawn = (at: number) => drawnRows({ first, end, slots }, total, at, moves);
   return { box, first, end, page, drawn, measure, reveal };
 }
 

@@ -1,5 +1,6 @@
 // A long list of rows of one height: only those in view are drawn.
-import { useCallback, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+import { useLayoutEffect, type KeyboardEvent, type ReactNode } from 'react';
+import { useScrolledRows } from './scrolled_rows';
 import './virtual_list.css';
 
 const AHEAD = 4; // rows
@@ -21,31 +22,12 @@ interface Props {
 
 export function VirtualList(props: Props) {
   const { label, total, rowHeight, columns = 1, row, onView, active, onKey, className = '' } = props;
-  const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ first: 0, end: 24 });
+  const { box, first: from, end: until, measure, reveal } = useScrolledRows(rowHeight, AHEAD, total);
   const lines = Math.ceil(total / columns);
-  const measure = useCallback(() => {
-    const { scrollTop, clientHeight } = box.current!;
-    const first = Math.max(0, Math.floor(scrollTop / rowHeight) - AHEAD);
-    const end = Math.ceil((scrollTop + clientHeight) / rowHeight) + AHEAD;
-    setView(was => (was.first === first && was.end === end ? was : { first, end }));
-  }, [rowHeight]);
   useLayoutEffect(() => {
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(box.current!);
-    return () => observer.disconnect();
-  }, [measure, total]);
-  useLayoutEffect(() => {
-    if (active === undefined) return;
-    const top = Math.floor(active / columns) * rowHeight;
-    const { scrollTop, clientHeight } = box.current!;
-    if (clientHeight === 0) return;
-    if (top < scrollTop) box.current!.scrollTop = top;
-    else if (top + rowHeight > scrollTop + clientHeight)
-      box.current!.scrollTop = top + rowHeight - clientHeight;
-  }, [active, columns, rowHeight]);
-  const [first, end] = [view.first * columns, Math.min(total, view.end * columns)];
+    if (active !== undefined && box.current!.clientHeight > 0) reveal(Math.floor(active / columns));
+  }, [box, reveal, active, columns]);
+  const [first, end] = [from * columns, Math.min(total, until * columns)];
   useLayoutEffect(() => {
     if (first < end) onView?.(first, end);
   }, [onView, first, end]);

@@ -1,0 +1,33 @@
+// Which rows of one height are in view in a box that scrolls.
+import { useCallback, useLayoutEffect, useRef, useState } from 'react';
+
+/** The box, and its rows in view with some before and behind, `ahead`. height: of the box, CSS pixels. */
+export function useScrolledRows(rowHeight: number, ahead: number, total: number) {
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ first: 0, end: 40, height: 0 });
+  const measure = useCallback(() => {
+    const { scrollTop, clientHeight: height } = box.current!;
+    const first = Math.max(0, Math.floor(scrollTop / rowHeight) - ahead);
+    const end = Math.ceil((scrollTop + height) / rowHeight) + ahead;
+    setView(was =>
+      was.first === first && was.end === end && was.height === height ? was : { first, end, height },
+    );
+  }, [rowHeight, ahead]);
+  useLayoutEffect(() => {
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(box.current!);
+    return () => observer.disconnect();
+  }, [measure, total]);
+  /** Scroll no further than a row needs; covered: what of the box is hidden by a head that stays, CSS pixels. */
+  const reveal = useCallback(
+    (row: number, covered = 0) => {
+      const { scrollTop, clientHeight } = box.current!;
+      const [top, room] = [row * rowHeight, clientHeight - covered];
+      if (top < scrollTop) box.current!.scrollTop = top;
+      else if (top + rowHeight > scrollTop + room) box.current!.scrollTop = top + rowHeight - room;
+    },
+    [rowHeight],
+  );
+  return { box, ...view, measure, reveal };
+}
