@@ -22,7 +22,7 @@ from imgcls_lab.events import LIVE
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import DiskView, FreedSpace, StorageKind, StoragePart, StorageView
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, deleted_objects
 from imgcls_lab.thumbnails import cache as thumbnails
 
 _BACKUP = re.compile(r"imgcls-[\w.-]*\d{8}-\d{6}\.(db|dump)")  # as `backups.default_name` makes them
@@ -31,12 +31,22 @@ TITLES: dict[StorageKind, str] = {
     "runs": "Runs",
     "models": "Models",
     "hub": "Models from the hub",
+    "objects": "Deleted runs in the object store",
     "images": "Decoded images and features",
     "pictures": "Thumbnails",
     "compiled": "Compiled models",
     "scans": "Lists of the data sets' images",
     "exports": "Files of projects",
     "backups": "Copies of the database",
+}
+
+
+# what helps with a part that cannot be freed as a whole
+REMEDIES: dict[StorageKind, str] = {
+    "runs": "Delete runs that nobody needs.",
+    "models": "Nothing of it is removed by itself.",
+    "scans": "Nothing of it is removed by itself.",
+    "objects": "The executor removes them by itself.",
 }
 
 
@@ -50,7 +60,7 @@ def measure(store: Store) -> StorageView:
     """The parts of a home with their sizes, and the disks that they lie on."""
     settings, began = store.settings, time.monotonic()
     parts = [_runs(store), _folder("models", settings), _hub(), *_caches(settings), _folder("scans", settings)]
-    parts += [_exports(store), _backups(settings)]
+    parts += [*_objects(settings), _exports(store), _backups(settings)]
     return StorageView(
         parts=parts, disks=_disks(settings), measured_at=time.time(), took=round(time.monotonic() - began, 3)
     )
@@ -81,9 +91,9 @@ def free(store: Store, kind: StorageKind, progress: Progress | None = None) -> F
 
 def check_free(kind: StorageKind) -> None:
     """Raises InputError for a part that cannot be freed as a whole."""
-    if kind not in ("runs", "models", "scans"):
+    remedy = REMEDIES.get(kind)
+    if remedy is None:
         return
-    remedy = "Delete runs that nobody needs." if kind == "runs" else "Nothing of it is removed by itself."
     raise InputError(f"“{TITLES[kind]}” cannot be freed as a whole. {remedy}", reason="not_freed")
 
 
@@ -94,7 +104,7 @@ def _silent(_done: int, _total: int) -> None:
 # ── the parts ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _runs(store: Store) -> StoragePart:
     runs, size, uncounted = store.run_lists.sizes()
-    note = f"{counted(uncounted, 'run has', 'runs have')} not been counted yet" if uncounted else ""
+    note = f"{counted(uncounted, 'run has', 'runs have')} not been counted yet." if uncounted else ""
     return _part("runs", size, runs, note=note, at_least=uncounted > 0)
 
 
@@ -111,6 +121,13 @@ def _hub() -> StoragePart:
     """The models for images in the hub's cache. What other programs keep there is neither counted nor freed."""
     found = [_size_of(folder) for folder in model_facts.cached_repositories()]
     return _part("hub", sum(found), len(found), frees=sum(found))
+
+
+def _objects(settings: Settings) -> Iterator[StoragePart]:
+    """What deleted runs left in the object store: a part only while something is there."""
+    if waits := deleted_objects.left(settings):
+        note = deleted_objects.status_sentence(settings) or ""
+        yield _part("objects", sum(item.size for item in waits), len(waits), note=note)
 
 
 def _exports(store: Store) -> StoragePart:

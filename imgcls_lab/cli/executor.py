@@ -46,9 +46,9 @@ def status(as_json: Json = False) -> None:
     from imgcls_lab.api import context
     from imgcls_lab.events import LIVE
     from imgcls_lab.executor import client, forkserver_manager
-    from imgcls_lab.executor.mirror import removal
     from imgcls_lab.identity import user_name
     from imgcls_lab.settings import BACKENDS
+    from imgcls_lab.store import deleted_objects
 
     settings = context.settings()
     store = context.store(settings)
@@ -93,7 +93,7 @@ def status(as_json: Json = False) -> None:
                 )
         if alive and (sentence := forkserver_manager.status_sentence(settings)):
             say(f"\n{sentence}")
-        if waits := removal.status_sentence(settings):
+        if waits := deleted_objects.status_sentence(settings):
             say(f"\n{waits}")
         if reply.message:
             say(reply.message)

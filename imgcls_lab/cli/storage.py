@@ -44,6 +44,9 @@ def storage(
         for part in found.parts
     ]
     print_table(["part", "what", "items", "on disk", "can be freed"], rows, "")
+    for part in found.parts:
+        if part.note:
+            say(f"{part.title}: {part.note}")
     for disk in found.disks:
         say(f"{size_text(disk.free)} of {size_text(disk.total)} are free on the disk of the {disk.holds}.")
 

@@ -6,7 +6,9 @@ from typing import Literal
 
 from imgcls_lab.schemas.base import Wire
 
-StorageKind = Literal["runs", "models", "hub", "images", "pictures", "compiled", "scans", "exports", "backups"]
+StorageKind = Literal[
+    "runs", "models", "hub", "objects", "images", "pictures", "compiled", "scans", "exports", "backups"
+]
 
 
 class StoragePart(Wire):
@@ -15,7 +17,7 @@ class StoragePart(Wire):
     size: int  # bytes
     items: int  # runs, images, pictures, files
     frees: int | None  # bytes that come free where it is freed; null: it cannot be freed as a whole
-    note: str  # what the size leaves out; empty: nothing
+    note: str  # what the size leaves out, or what is in the way; empty: nothing
     at_least: bool  # it was looked through in part, so it is larger
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imgcls_lab import private_folder
+from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import MIRRORED, is_run_id, write_atomic
 from imgcls_lab.run_paths import read_json
 from imgcls_lab.settings import Settings
@@ -75,6 +76,17 @@ def problem(settings: Settings) -> str | None:
         return str(read_json(_folder(settings), PROBLEM))
     except (OSError, ValueError):
         return None
+
+
+def status_sentence(settings: Settings) -> str | None:
+    """What waits to be removed, and why it still does; None: nothing waits."""
+    found = left(settings)
+    if not found:
+        return None
+    size = sum(item.size for item in found)
+    known = f", {size / 1e6:,.1f} MB as far as known" if size else ""
+    text = f"The objects of {counted(len(found), 'deleted run')} still lie in the object store{known}."
+    return f"{text} {problem(settings) or 'The executor removes them.'}"
 
 
 def _folder(settings: Settings) -> Path:

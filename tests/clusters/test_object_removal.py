@@ -18,9 +18,10 @@ from imgcls_lab.executor.mirror.head import Pull
 from imgcls_lab.executor.mirror.index import RunObjects
 from imgcls_lab.executor.mirror.node import FencedError, Push, restore
 from imgcls_lab.executor.mirror.object_store import ObjectStore
-from imgcls_lab.executor.mirror.removal import ObjectRemoval, status_sentence
+from imgcls_lab.executor.mirror.removal import ObjectRemoval
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import deleted_objects, run_files
+from imgcls_lab.store.deleted_objects import status_sentence
 from tests.clusters.s3_server import Bucket
 from tests.clusters.small_disk import needs_root, small_disk
 from tests.clusters.store_lab import StoreLab

@@ -13,7 +13,7 @@ from imgcls_lab import home_storage
 from imgcls_lab.executor import client
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, deleted_objects
 from imgcls_lab.thumbnails.cache import ThumbnailCache
 
 WEBP = b"RIFF" + (92).to_bytes(4, "little") + b"x" * 92
@@ -168,3 +168,14 @@ async def test_alerts_are_put_away_over_rest(api: Api, extension: ImgclsLab, sto
     assert (await api("POST", "alerts/restore", {"ids": ["disk-here-1"]})).json == {"ids": ["disk-here-1"]}
     assert [item["dismissed"] for item in (await api("GET", "alerts")).json] == [False]
     assert (await api("POST", "alerts/dismiss", {"ids": []})).status == 400
+
+
+async def test_objects_of_deleted_runs_are_a_part_while_they_wait(api: Api, filled: Settings) -> None:
+    deleted_objects.note(filled, deleted_objects.Left("20260101-000000-abcdef", "s3://bucket/home", 2_000_000))
+    deleted_objects.say_problem(filled, "The object store refuses to delete.")
+    waits = next(part for part in (await api("GET", "storage")).json["parts"] if part["kind"] == "objects")
+    assert (waits["size"], waits["items"], waits["frees"]) == (2_000_000, 1, None)
+    assert waits["note"].endswith("The object store refuses to delete.")
+    refused = await api("POST", "storage/free", {"kind": "objects"})
+    assert refused.status == 400
+    assert "The executor removes them by itself." in refused.json["message"]

@@ -110,17 +110,6 @@ class ObjectRemoval:
             log.warning("It could not be written down: %s", error)
 
 
-def status_sentence(settings: Settings) -> str | None:
-    """What waits to be removed, and why it still does; None: nothing waits."""
-    found = deleted_objects.left(settings)
-    if not found:
-        return None
-    size = sum(item.size for item in found)
-    known = f", {size / 1e6:,.1f} MB as far as known" if size else ""
-    text = f"The objects of {counted(len(found), 'deleted run')} still lie in the object store{known}."
-    return f"{text} {deleted_objects.problem(settings) or 'The executor removes them.'}"
-
-
 def _of_another_store(item: Left, count: int) -> str:
     return (
         f"The objects of {counted(count, 'deleted run')} lie in {item.store}, and IMGCLS_STORE_URL does not name that "

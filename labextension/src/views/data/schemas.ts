@@ -1572,7 +1572,17 @@ export interface Storage {
   took: number;
 }
 export interface StoragePart {
-  kind: 'runs' | 'models' | 'hub' | 'images' | 'pictures' | 'compiled' | 'scans' | 'exports' | 'backups';
+  kind:
+    | 'runs'
+    | 'models'
+    | 'hub'
+    | 'objects'
+    | 'images'
+    | 'pictures'
+    | 'compiled'
+    | 'scans'
+    | 'exports'
+    | 'backups';
   title: string;
   size: number;
   items: number;
@@ -1586,7 +1596,17 @@ export interface Disk {
   total: number;
 }
 export interface FreeRequest {
-  kind: 'runs' | 'models' | 'hub' | 'images' | 'pictures' | 'compiled' | 'scans' | 'exports' | 'backups';
+  kind:
+    | 'runs'
+    | 'models'
+    | 'hub'
+    | 'objects'
+    | 'images'
+    | 'pictures'
+    | 'compiled'
+    | 'scans'
+    | 'exports'
+    | 'backups';
 }
 /**
  * Who did what, or was refused it.

@@ -26,6 +26,7 @@ const ABOUT: Record<Kind, { note: string; item: [one: string, many?: string]; co
     item: ['model'],
     cost: 'Runs that start with them download them again, which needs a connection.',
   },
+  objects: { note: 'of runs that are deleted here', item: ['run'] },
   images: {
     note: 'so that no image is decoded twice',
     item: ['image'],
@@ -99,6 +100,7 @@ function Row(props: {
       <td>
         <b>{title}</b> <span className="imgcls-muted imgcls-num">{plural(items, ...item)}</span>
         <div className="imgcls-muted">{about}</div>
+        {note && <div className="imgcls-note">{note}</div>}
         {freed && (
           <div className="imgcls-note" role="status">
             Freed {bytes(freed.freed)}.
@@ -106,7 +108,7 @@ function Row(props: {
         )}
         {mine && <JobProgress watched={watched} doing="Freeing" />}
       </td>
-      <td className="imgcls-nowrap" title={note || undefined}>
+      <td className="imgcls-nowrap">
         {sizeText(part)}
         <div className="imgcls-bar imgcls-storage-bar" aria-hidden="true">
           <i style={{ width: `${largest > 0 ? (size / largest) * 100 : 0}%` }} />
