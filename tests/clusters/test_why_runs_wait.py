@@ -96,6 +96,32 @@ def test_a_run_that_no_node_can_take_is_told_to_spread(lab: ToyLab, monkeypatch:
     assert lab.end(run_id, 20).state is RunState.CANCELLED
 
 
+def test_a_run_whose_nodes_are_lost_before_it_began_goes_on_with_the_others(
+    lab: ToyLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler such as Ray notices late that a node is dead, and keeps a job for it for as long as it is away."""
+    lab.rounds_for(0.3)
+    node = lab.scheduler.nodes()[0]
+    alive = {"node1": True, "node2": True}
+    of_state = lambda: [node.__class__(**{**vars(node), "name": name, "alive": alive[name]}) for name in alive]  # noqa: E731
+    monkeypatch.setattr(lab.scheduler, "nodes", of_state)
+    lab.scheduler.paused = True
+    lab.restart()
+    exact, elastic = lab.launch(gpus=4, steps=3), lab.launch(gpus=4, fewer=2, steps=3, priority=1)
+    lab.rounds(lambda: lab.state(elastic) is RunState.STARTING, 20)
+    assert lab.state(exact) is RunState.QUEUED
+    alive["node2"] = False
+    lab.rounds(lambda: lab.run(elastic).attempt == 2 and lab.state(elastic) is RunState.STARTING, 30)
+    assert len(lab.run(elastic).attempts[1].devices) == 2
+    assert "the nodes of The test's cluster that live have 2" in (lab.run(elastic).attempts[0].message or "")
+    assert lab.state(exact) is RunState.QUEUED
+    lab.scheduler.paused = False
+    assert lab.end(elastic).state is RunState.SUCCEEDED
+    alive["node2"] = True
+    lab.scheduler.gpus = 4
+    assert lab.end(exact).state is RunState.SUCCEEDED
+
+
 def _silent(status):  # type: ignore[no-untyped-def]
     """A scheduler's status without its words."""
     return lambda job: status(job).__class__(status(job).state)

@@ -191,6 +191,13 @@ class ClusterBackend:
             )
         job = self._watch.status(job_id(run_id, attempt))
         begun = self._has_begun(run_id, attempt)
+        if (
+            not begun
+            and job.state in (JobState.WAITING, JobState.RUNNING)
+            and (why := self._without_place(run_id, attempt))
+            and self._take_back(run_id, attempt, why)
+        ):
+            return OwnerStatus(OwnerState.GONE)
         if job.state is JobState.WAITING:
             title = self._scheduler.title
             where = f"Waits in the queue of {title}." if job.handed_over else f"Waits until {title} takes it."
@@ -246,7 +253,22 @@ class ClusterBackend:
             self._watch.cancel(job, 0)
         return [f"job {job} of {self._scheduler.title}"]
 
-    def _take_back(self, run_id: str, attempt: int) -> bool:
+    def _without_place(self, run_id: str, attempt: int) -> str:
+        """Why the nodes that live have no place for a job, for so long that a restart is no reason; empty: they have.
+
+        Such a job would wait until its nodes are back, though the run could go on with fewer GPUs.
+        """
+        job, wanted = job_id(run_id, attempt), self._gpus_of(run_id, attempt)
+        there = sum(node.gpus for node in self._watch.nodes() if node.alive)
+        if self._watch.takes_none() is not None or there >= wanted:
+            self._since.pop((job, "without place"), None)
+            return ""
+        if self._seconds(job, "without place") <= self._settings.lease:
+            return ""
+        title = self._scheduler.title
+        return f"It was taken back: it has {counted(wanted, 'GPU')}, and the nodes of {title} that live have {there}"
+
+    def _take_back(self, run_id: str, attempt: int, why: str = "") -> bool:
         """End a job that waits: Ray ends such a job only once it has a place. Whether it can never begin any more.
 
         A supervisor looks for the exit of its attempt under the run's lock, and so does this.
@@ -258,7 +280,7 @@ class ClusterBackend:
             return False
         path = folder / run_layout.exit_name(attempt)
         if not path.exists():
-            message = f"It was taken back while it waited in the queue of {self._scheduler.title}"
+            message = why or f"It was taken back while it waited in the queue of {self._scheduler.title}"
             run_layout.write_atomic(
                 path, json.dumps({"attempt": attempt, "t": time.time(), "started": False, "message": message})
             )
@@ -319,12 +341,22 @@ class ClusterBackend:
     def _nodes_of(self, run_id: str, attempt: int) -> int:
         return _whole(self._launch(run_id, attempt).get("nodes"), 1)
 
+    def _gpus_of(self, run_id: str, attempt: int) -> int:
+        """Of all nodes of a job together."""
+        return _whole(self._launch(run_id, attempt).get("gpus"), 0) * self._nodes_of(run_id, attempt)
+
     def _too_large(self, run_id: str, attempt: int) -> str:
-        """A sentence about a job that asks for more GPUs of a node than any node has; empty for another."""
-        gpus = _whole(self._launch(run_id, attempt).get("gpus"), 0)
-        most = max((node.gpus for node in self._watch.nodes() if node.alive), default=gpus)
-        if gpus <= most:
+        """A sentence about a job that asks for more GPUs of a node, or more such nodes, than there are; else empty."""
+        gpus, nodes = _whole(self._launch(run_id, attempt).get("gpus"), 0), self._nodes_of(run_id, attempt)
+        alive = [node.gpus for node in self._watch.nodes() if node.alive]
+        most, enough = max(alive, default=gpus), sum(of_node >= gpus for of_node in alive)
+        if gpus <= most and (enough >= nodes or not alive):
             return ""
+        if gpus <= most:
+            return (
+                f"It asks for {counted(nodes, 'node')} with {counted(gpus, 'GPU')} each, and the cluster "
+                f"has {enough} now. It waits for others; to go on with fewer, stop it and resume it with min_processes."
+            )
         return (
             f"It asks for {counted(gpus, 'GPU')} of one node, and no node has more than {most}. Stop it, and spread it "
             "over nodes by num_nodes, or lower num_processes."
