@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import psutil
 import pytest
 
 from imgcls_lab.executor.device_locks import DeviceLock, shared_folder
-from tests.waiting import until
+from tests.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = 61_101 + os.getpid() % 400 * 2, 61_102 + os.getpid() % 400 * 2  # uids that nobody has
@@ -78,9 +77,7 @@ class FirstUser:
         self.home.mkdir(mode=0o755)
         os.chown(self.home, FIRST, FIRST)
         self.started: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
 
     def start(self, *words: str) -> None:
         environment = {

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+
+from tests.waiting import free_port
 
 
 def binaries() -> Path | None:
@@ -30,9 +31,7 @@ class Server:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs, self._folder = programs, folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._user = _other_user() if os.geteuid() == 0 else None  # as root it refuses to run
         if self._user:
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
