@@ -23,7 +23,9 @@ _HOMES = {
     "configs": "imgcls_lab.api",
     "dataset": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
+    "launch_export": "imgcls_lab.api",
     "launch_notebook": "imgcls_lab.api",
+    "models": "imgcls_lab.api",
     "train": "imgcls_lab.api",
     "project": "imgcls_lab.api",
     "projects": "imgcls_lab.api",
@@ -43,8 +45,9 @@ _HOMES = {
 
 __all__ = [
     "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "compare", "configs", "dataset",
-    "demo", "export_project", "find_batch_size", "find_lr", "form", "import_project", "launch",
-    "launch_notebook", "project", "projects", "run", "runs", "storage", "sweep", "sweeps", "tensorboard", "train",
+    "demo", "export_project", "find_batch_size", "find_lr", "form", "import_project", "launch", "launch_export",
+    "launch_notebook", "models", "project", "projects", "run", "runs", "storage", "sweep", "sweeps",
+    "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -63,7 +66,9 @@ if TYPE_CHECKING:
         form,
         import_project,
         launch,
+        launch_export,
         launch_notebook,
+        models,
         project,
         projects,
         run,

@@ -6,11 +6,13 @@ from imgcls_lab.api.audit_log import audit_events
 from imgcls_lab.api.audits import Audit, audit
 from imgcls_lab.api.comparison import Comparison, compare
 from imgcls_lab.api.datasets import Dataset, dataset
+from imgcls_lab.api.exports import launch_export
 from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.home_storage import storage
 from imgcls_lab.api.notebooks import launch_notebook
 from imgcls_lab.api.project_list import Projects, export_project, import_project, project, projects
+from imgcls_lab.api.registered_models import Models, models
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import Runs, launch, run, runs
 from imgcls_lab.api.saved_configs import SavedConfig, configs
@@ -22,6 +24,7 @@ __all__ = [
     "Audit",
     "Comparison",
     "Dataset",
+    "Models",
     "Projects",
     "Run",
     "Runs",
@@ -39,7 +42,9 @@ __all__ = [
     "form",
     "import_project",
     "launch",
+    "launch_export",
     "launch_notebook",
+    "models",
     "project",
     "projects",
     "run",

@@ -6,11 +6,11 @@ Each answer has a DataFrame behind it and stays in a saved notebook as a picture
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, get_args
 
 from imgcls_lab.api import audits, context, revisions
 from imgcls_lab.api.audits import Audit, Look
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from imgcls_lab.api.run_handle import Run
     from imgcls_lab.dataset_export import ExportedFolder
+    from imgcls_lab.store import Store
 
 SHOWN_CLASSES = 20  # names of classes
 PAGE = 1000  # images that are read at once
@@ -60,6 +61,14 @@ class Samples(Gallery):
     def gallery(self) -> Iterator[ShownImage]:
         for item in self.items:
             yield ShownImage(item.image, item.name, [(item.label, None), (item.split, None)])
+
+
+class DatasetChanges(TypedDict, total=False):
+    """What of a registered data set can be changed."""
+
+    name: str
+    root: str | os.PathLike[str]
+    description: str
 
 
 class Dataset:
@@ -187,6 +196,19 @@ class Dataset:
         """
         return self._revision(revisions.restore(self.name, _listed(images), only=only, message=message))
 
+    def correct(self, changes: Iterable[Mapping[str, Any]], *, message: str = "") -> Revision:
+        """Make several corrections as one revision: mappings of `image` and `label`, or `excluded`.
+
+        image: an id, or a path inside the data set; without `label` and `excluded`: restored. A change may have `only`,
+        the one split that is meant, and `why`, a word. Raises as `relabel`.
+
+        >>> images = data.samples(20).frame["image"]
+        >>> made = data.correct([{"image": images[6], "excluded": True}, {"image": images[7], "excluded": True}])
+        >>> len(made.changes)
+        2
+        """
+        return self._revision(revisions.correct(self.name, changes, message=message))
+
     def undo(self, revision: int | None = None) -> Revision:
         """Add a revision that takes back what one changed, by default the newest.
 
@@ -221,6 +243,40 @@ class Dataset:
         'corrected'
         """
         return revisions.export(self.name, out, revision=revision)
+
+    # ── its entry in the registry ───────────────────────────────────────────────────────────────────────────
+    def edit(self, **changes: Unpack[DatasetChanges]) -> Self:
+        """Change name, folder or description. Raises ForbiddenError, ConflictError, InputError.
+
+        >>> data.edit(description="sixteen of each digit").name == data.name
+        True
+        """
+        now = {"name": self.name, "root": str(self.root), "description": self._view.description}
+        if "root" in changes:
+            changes["root"] = os.fspath(changes["root"])
+        edit = request(DatasetEdit, **{**now, **changes})
+        self._view = self._store.datasets.edit(self.id, edit)
+        self._store.audits.refresh(self.id, rescan=False)
+        client.ensure(self._store.settings)
+        return self
+
+    def rescan(self) -> Self:
+        """Look at its folder again, after files have changed. Raises ForbiddenError.
+
+        >>> data.rescan().name == data.name
+        True
+        """
+        self._view = self._store.datasets.rescan(self.id)
+        self._store.audits.refresh(self.id)
+        client.ensure(self._store.settings)
+        return self
+
+    def delete(self) -> None:
+        """Take it out of the registry, with its revisions; its files stay. Raises ConflictError where runs used it.
+
+        >>> lab.dataset(data.root, name="twice").delete()
+        """
+        self._store.datasets.delete(self.id)
 
     def __repr__(self) -> str:
         images = ", ".join(f"{split} {count:,}" for split, count in self._view.images.items())
@@ -258,25 +314,39 @@ class Dataset:
         return Revision.of(self.name, made, self.diff)
 
 
-def dataset(named: str | os.PathLike[str] | int) -> Dataset:
-    """A data set by its name, number or folder. A folder that is not registered yet is registered under its name.
+def dataset(named: str | os.PathLike[str] | int, *, name: str | None = None, description: str | None = None) -> Dataset:
+    """A data set by its name, number or folder. A folder that is not registered yet is registered.
 
-    Raises NotFoundError, and InputError for a folder that cannot be trained on, with the reason.
+    name: of a folder's data set, by default the folder's; with it, the folder is registered under that name even where
+    it has another one already. Raises NotFoundError, InputError for a folder that cannot be trained on, with the
+    reason, ConflictError where another folder has the name.
 
     >>> len(lab.dataset(data.root).samples(4))
     4
     """
     store = context.store()
+    root = "" if isinstance(named, int) else os.path.abspath(os.path.expanduser(named))
+    known = _registered(store, named, name, root)
+    if known is not None:
+        return known if description is None else known.edit(description=description)
+    free = name or _free_name(os.path.basename(root) or "images")
+    view = store.datasets.add(request(DatasetEdit, name=free, root=root, description=description or ""))
+    store.audits.start(view.id)
+    return Dataset(view)
+
+
+def _registered(store: Store, named: str | os.PathLike[str] | int, name: str | None, root: str) -> Dataset | None:
+    """The registered one; None for a folder that is to be registered. Raises NotFoundError."""
+    is_folder = bool(root) and os.path.isdir(root)
+    if name is not None and is_folder:
+        same = store.datasets.named(name)
+        return Dataset(same) if same is not None and same.root == root else None
     try:
         return Dataset(audits.find_dataset(store, named))
     except NotFoundError:
-        if isinstance(named, int) or not os.path.isdir(os.path.expanduser(named)):
+        if not is_folder:
             raise
-    root = os.path.abspath(os.path.expanduser(named))
-    edit = request(DatasetEdit, name=_free_name(os.path.basename(root) or "images"), root=root)
-    view = store.datasets.add(edit)
-    store.audits.start(view.id)
-    return Dataset(view)
+        return None
 
 
 def _free_name(name: str) -> str:

@@ -9,17 +9,26 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args, overload
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast, get_args, overload
 
 from imgcls_lab.api import context
 from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.validation import one_of, request
+from imgcls_lab.errors import ConflictError
 from imgcls_lab.plurals import counted
 from imgcls_lab.project_archive import Progress
-from imgcls_lab.schemas import KeptCheckpoints, MemberRequest, ProjectExport, ProjectImport, ProjectView
+from imgcls_lab.schemas import KeptCheckpoints, MemberRequest, ProjectEdit, ProjectExport, ProjectImport, ProjectView
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class ProjectChanges(TypedDict, total=False):
+    """What of a project can be changed."""
+
+    name: str
+    description: str
+    max_running: int | None
 
 
 class Projects(Shown, Sequence[ProjectView]):
@@ -53,6 +62,44 @@ class Projects(Shown, Sequence[ProjectView]):
             for view in self.views
         ]
         return pd.DataFrame(rows, index=pd.Index([view.name for view in self.views], name="name"))
+
+    def add(self, name: str, *, description: str = "", max_running: int | None = None) -> ProjectView:
+        """Add a project of your own. max_running: how many of its runs may run at once. Raises ConflictError.
+
+        >>> lab.projects().add("birds", description="from the garden").name
+        'birds'
+        """
+        return context.store().projects.add(
+            request(ProjectEdit, name=name, description=description, max_running=max_running)
+        )
+
+    def edit(self, project: str, **changes: Unpack[ProjectChanges]) -> ProjectView:
+        """Change name, description or max_running of a project. Raises NotFoundError, ForbiddenError, ConflictError.
+
+        >>> lab.projects().edit("flowers", description="of the botanic garden").description
+        'of the botanic garden'
+        """
+        projects = context.store().projects
+        found = projects.find(project)
+        now = {"name": found.name, "description": found.description, "max_running": found.max_running}
+        return projects.edit(found.id, request(ProjectEdit, **{**now, **changes}))
+
+    def delete(self, project: str, *, with_runs: bool = False) -> None:
+        """Delete a project that has neither runs nor configs, or one with all of them, for good.
+
+        Raises ConflictError for one that is in use; with its runs, where one has not ended or belongs to somebody else.
+
+        >>> made = lab.projects().add("bees")
+        >>> lab.projects().delete("bees")
+        """
+        store = context.store()
+        found = store.projects.find(project)
+        if not with_runs:
+            store.projects.delete(found.id)
+            return
+        refused = store.project_pages.delete(found.id).refused
+        if refused:
+            raise ConflictError(f"The project “{found.name}” stays: {refused[0].message}", reason=refused[0].reason)
 
 
 def projects() -> Projects:

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_FILE = 256_000_000  # bytes of a file of corrections
 _ID = re.compile(r"[0-9a-f]{64}")
-BY_HAND = "by hand"  # why a change was made
+BY_HAND, RESTORED = "by hand", "restored"  # why a change was made
 Paths = Sequence[str | os.PathLike[str]]
 
 
@@ -79,7 +79,16 @@ def restore(
     dataset: str, images: Paths, *, only: str | None = None, message: str = "", parent: int | None = None
 ) -> RevisionView:
     """Let the folders of images say their class again, of all or of the split `only`. Raises as `relabel`."""
-    return _correct(dataset, images, {"only": only, "why": "restored"}, message, parent)
+    return _correct(dataset, images, {"only": only, "why": RESTORED}, message, parent)
+
+
+def correct(dataset: str, changes: Iterable[Mapping[str, Any]], *, message: str = "") -> RevisionView:
+    """Make several corrections as one revision; each is a row as in a file of them. Raises as `relabel`."""
+    store = context.store()
+    found: DatasetView = store.datasets.find(dataset)
+    images = DatasetImages.open(store.settings, found.root)
+    wanted = [_change({"why": BY_HAND, **change}, images) for change in changes]
+    return store.revisions.add(found.id, request(RevisionEdit, changes=wanted, message=message), images)
 
 
 def undo(dataset: str, revision: int | None = None) -> RevisionView:

@@ -184,9 +184,12 @@ class Run(RunForks, RunModels, RunCells):
         return (self._files() or self._source()).log(offset, node=node)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
-    def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
+    def wait(
+        self, timeout: float | None = None, poll: float = 0.5, *, epoch: float | None = None, check: bool = True
+    ) -> Self:
         """Wait until it has ended, with a line of progress; looks every `poll` seconds.
 
+        epoch: only until so many epochs are done; 0: until it trains. check: whether a failed run is an error.
         Starts the executor if none lives. If that is turned off, it prints that no executor runs. Raises ImgclsError
         with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the run goes on. An
         interrupt ends the wait and leaves the run alone, too.
@@ -204,6 +207,8 @@ class Run(RunForks, RunModels, RunCells):
                     progress.note(executor.check(view))
                 if view.state in OVER and not self._comes_back(view):
                     break
+                if epoch is not None and view.state in (RunState.RUNNING, RunState.STOPPING) and view.epoch >= epoch:
+                    break
                 if timeout is not None and time.monotonic() - start > timeout:
                     raise TimeoutError(f"After {timeout:g} s: {line(view)}. The run goes on.")
                 time.sleep(min(poll, POLL_AT_FIRST) if time.monotonic() - start < 5 else poll)
@@ -211,7 +216,7 @@ class Run(RunForks, RunModels, RunCells):
             progress.close()
             for cell in self._cells:
                 cell.update()
-        if view.state in (RunState.FAILED, RunState.LOST):
+        if check and view.state in (RunState.FAILED, RunState.LOST):
             raise ImgclsError(f"The run “{view.name}” failed: {view.message or 'see run.log()'}")
         return self
 

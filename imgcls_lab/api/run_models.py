@@ -108,6 +108,18 @@ class RunModels(RunEvaluations):
         models = context.store().models
         return models.add(models.of_checkpoint(wanted))
 
+    def delete_checkpoint(self, name: str) -> int:
+        """Delete a checkpoint by its name, such as "a001-s00000005"; how many bytes that freed.
+
+        Raises NotFoundError, and ConflictError for one that is still needed.
+
+        >>> run.delete_checkpoint("a001-s00000001")
+        Traceback (most recent call last):
+            ...
+        imgcls_lab.errors.NotFoundError: ...
+        """
+        return context.store().checkpoints.delete(self.view.id, name).freed
+
     def best_model(self) -> inference.Model:
         """Its best model, as `imgcls_lab.api.inference` takes it. Raises NotFoundError before the first checkpoint.
 

@@ -150,3 +150,26 @@ class SavedConfig:
         True
         """
         return SavedConfig(self._store, self._store.configs.restore(self._view.id, number))
+
+    def edit(
+        self, *, name: str | None = None, project: str | None = None, description: str | None = None
+    ) -> SavedConfig:
+        """Change what is given; what it holds stays, and is its newest version. Raises ForbiddenError, ConflictError.
+
+        >>> lab.configs().save("sizes", config).edit(description="of images").name
+        'sizes'
+        """
+        given: dict[str, Any] = {"name": name or self.name, "config": self._view.config}
+        given["description"] = self._view.description if description is None else description
+        if project is not None:
+            given["project_id"] = project_id(self._store, project, make=True)
+        return SavedConfig(self._store, self._store.configs.edit(self._view.id, request(ConfigEdit, **given)))
+
+    def delete(self) -> None:
+        """Delete it with its versions; runs hold copies of their own. Raises ForbiddenError.
+
+        >>> lab.configs().save("gone", config).delete()
+        >>> "gone" in lab.configs()
+        False
+        """
+        self._store.configs.delete(self._view.id)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from imgcls_lab import image_size
 from imgcls_lab.api import context
 from imgcls_lab.api.galleries import Shown
+from imgcls_lab.api.progress import in_notebook
 from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields
+from imgcls_lab.api.sweep_cells import Look, SweepCell
 from imgcls_lab.api.validation import project_id
 from imgcls_lab.batch import notebook_source as notebooks
 from imgcls_lab.batch.submit_sweep import submit_sweep
@@ -194,6 +196,7 @@ class Sweep:
         self._store = store or context.store()
         self.run = Run(run_id, store=self._store)
         self.request = request_of(self.run.view)
+        self._cells: list[SweepCell] = []
 
     @property
     def id(self) -> str:
@@ -251,7 +254,11 @@ class Sweep:
         >>> sweep.wait(timeout=60).state
         <RunState.SUCCEEDED: 'succeeded'>
         """
-        self.run.wait(timeout)
+        try:
+            self.run.wait(timeout)
+        finally:
+            for cell in self._cells:
+                cell.update()
         return self
 
     def stop(self) -> Self:
@@ -322,6 +329,18 @@ class Sweep:
         best = next((trial.value for trial in view.trials if trial.number == view.best), None)
         shown = f", best {format_metric(view.metric, best)}" if best is not None else ""
         return f"<Sweep {self.id}: {view.name}, {done} of {counted(len(view.trials), 'trial')}{shown}{holes}>"
+
+    def _ipython_display_(self) -> None:
+        """As the last expression of a cell it is live, and its table in the notebook is brought up to date."""
+        if not in_notebook():
+            print(repr(self))
+            return
+        cell = SweepCell(self._look)
+        cell.show()
+        self._cells.append(cell)
+
+    def _look(self) -> Look:
+        return Look(self.run.state, self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Live and from the server in JupyterLab with the extension; elsewhere the table of its results as of now."""

@@ -122,6 +122,7 @@ from imgcls_lab.schemas.projects import (
     ProjectExport,
     ProjectImport,
 )
+from imgcls_lab.schemas.recording import CodeRequest, PythonCode
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
     ConfigVersionView,
@@ -260,6 +261,7 @@ __all__ = [
     "ClassRow",
     "ClusterTotals",
     "ClusterView",
+    "CodeRequest",
     "ColumnKind",
     "ColumnView",
     "ComparedField",
@@ -361,6 +363,7 @@ __all__ = [
     "ProjectImportRequest",
     "ProjectView",
     "Pruner",
+    "PythonCode",
     "Queued",
     "Range",
     "RefusedRun",

@@ -26,6 +26,7 @@ from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.jobs import ArchiveView, JobView, ProjectArchiveRequest, ProjectImportRequest
 from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
 from imgcls_lab.schemas.projects import ProjectDeleteRequest, ProjectDeletion, ProjectDetail
+from imgcls_lab.schemas.recording import CodeRequest, PythonCode
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
     ConfigVersionView,
@@ -164,6 +165,8 @@ class WireTypes(Wire):
     revision: RevisionView
     revision_diff: RevisionDiff
     sweep_check: SweepCheck
+    code_request: CodeRequest
+    code: PythonCode
 
 
 if __name__ == "__main__":

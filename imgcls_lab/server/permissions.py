@@ -46,6 +46,7 @@ _ENTRY = {"GET": _READS, "PATCH": _WRITES, "DELETE": _WRITES}
 TABLE: dict[str, dict[str, Needs]] = {
     "api/info": {"GET": _READS},
     "api/demo": {"POST": _WRITES},
+    "api/code": {"POST": Needs((READ,), (CONTENTS,))},  # of a request, in Python; nothing is changed
     "api/runs": {"GET": _READS, "POST": _LAUNCHES, "PATCH": _WRITES},  # a config may name plugins, which are code
     "api/runs/actions": {"POST": _LAUNCHES},  # as the resume of one
     "api/runs/delete": {"POST": _WRITES},

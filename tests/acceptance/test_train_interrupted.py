@@ -3,17 +3,24 @@ finished training leaves no memory behind."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import signal
 import subprocess
 import sys
+import time
+from typing import Any
 
 import pytest
 from api.conftest import few, own
 
+import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api.run_folder import RunFolder
-from imgcls_lab.events import RunState
+from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import rebuild
 
 __all__ = ["few", "own"]
 pytestmark = pytest.mark.slow
@@ -56,6 +63,26 @@ print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
 """
 
 
+# is interrupted from outside, at whatever it does then
+ANY_MOMENT = """
+import gc, os, sys
+print("ready", flush=True)
+try:
+    import imgcls_lab as lab
+    lab.train(lab.TrainConfig.model_validate_json({config!r}))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+gc.collect()
+torch = sys.modules.get("torch")
+kind = getattr(torch, "Tensor", None)
+alive = [item for item in gc.get_objects() if kind and isinstance(item, kind) and item.numel() > 1000]
+print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
+"""
+MOMENTS = 12
+
+
 def printed(source: str) -> str:
     """What a process of ours prints."""
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=200)
@@ -87,6 +114,56 @@ def test_an_interrupt_leaves_no_run_that_starts_for_ever(
         run = RunFolder(folder).run()
         assert run.state in (RunState.STOPPED, RunState.FAILED), json.dumps(run.model_dump(mode="json"))[:2000]
         assert not (folder / "owner.json").exists()  # nobody is waited for: it can be resumed and deleted
+
+
+def interrupted_after(seconds: float | None, config: TrainConfig) -> tuple[str, float]:
+    """What a process prints that is interrupted so many seconds after its beginning (None: never), and how long it ran.
+
+    One that has ended by then gets none.
+    """
+    source = ANY_MOMENT.format(config=config.model_dump_json())
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", source], **pipes) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        begun = time.monotonic()
+        if seconds is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err[-4000:]
+    return first + out, time.monotonic() - begun
+
+
+def test_an_interrupt_at_any_moment_leaves_a_run_that_can_be_resumed_or_deleted_and_no_memory(
+    few: TrainConfig, own: Settings
+) -> None:
+    _, whole = interrupted_after(None, few)
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    ends: dict[str, int] = {}
+    for _ in range(MOMENTS):
+        known = {run.id for run in lab.runs()}
+        moment = moments.uniform(0, whole)
+        said, _ = interrupted_after(moment, few)
+        where = f"{moment:.2f} s of {whole:.2f} s, seed {seed}"
+        assert int(said.rpartition("bytes alive")[2]) == 0, where
+        rebuild(own)
+        made = [run for run in lab.runs() if run.id not in known]
+        folders = {path.name for path in own.runs_dir.glob("2*")} - known
+        assert folders == {run.id for run in made}, where
+        assert len(made) <= 1, where
+        end = made[0].state.value if made else "none"
+        ends[end] = ends.get(end, 0) + 1
+        for run in made:
+            assert run.state in ENDED, where
+            if run.state is not RunState.SUCCEEDED:
+                assert run.resume().kill().wait(timeout=120, check=False).state in ENDED, where
+            run.delete()
+            assert not own.run_dir(run.id).exists(), where
+    print(f"{MOMENTS} interrupts in {whole:.1f} s, seed {seed}: {ends}")
 
 
 def test_a_finished_training_leaves_no_memory_behind(few: TrainConfig, own: Settings) -> None:

@@ -21,12 +21,16 @@ from imgcls_lab.api import context
 from imgcls_lab.api.audits import Audit
 from imgcls_lab.api.comparison import Comparison
 from imgcls_lab.api.datasets import Dataset
+from imgcls_lab.api.project_list import Projects
+from imgcls_lab.api.registered_models import Models
 from imgcls_lab.api.run_queue import Runs
 from imgcls_lab.api.saved_configs import SavedConfig, SavedConfigs
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 
-CLASSES = (lab.Run, lab.Sweep, Runs, Dataset, Audit, Comparison, SavedConfigs, SavedConfig, TrainConfig)
+CLASSES = (
+    lab.Run, lab.Sweep, Runs, Dataset, Audit, Comparison, Models, Projects, SavedConfigs, SavedConfig, TrainConfig,
+)  # fmt: skip
 NOT_OURS = set(dir(__import__("pydantic").BaseModel))
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -91,6 +91,7 @@ def test_a_sweep_says_which_settings_are_best_and_how_much_is_chance(own: Settin
     assert grid.results()["state"].tolist() == ["succeeded"] * 4
     best = grid.results()["accuracy"].idxmax()
     assert said(outputs["best"]).count(f"lr={grid.results()['lr'][best]}") == 1
+    assert "4 of 4 trials" in said(outputs["sweep"])  # brought up to date when it ended
     assert "<svg" in outputs["compare"][0]["data"]["text/html"]
 
 

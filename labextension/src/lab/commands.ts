@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { ListView } from '../views/data/run_rows';
+import type { Recorder } from '../views/ui/host';
 import type { Place } from '../views/ui/navigation';
 import { REGISTRIES } from '../views/data/mutate';
 import { executedPath } from './notebook_drive';
@@ -28,6 +29,7 @@ export const Commands = {
   executedNotebook: 'imgcls-lab:open-executed-notebook',
   newSweep: 'imgcls-lab:new-sweep',
   demo: 'imgcls-lab:demo',
+  record: 'imgcls-lab:record-actions',
   settings: 'imgcls-lab:open-settings',
 } as const;
 
@@ -118,6 +120,8 @@ interface CommandTargets {
   currentRun: () => string | undefined;
   /** Write the demo's data set and model, and open the form of a run on them. */
   demo: () => Promise<void>;
+  /** What writes actions into a notebook. */
+  recorder: Recorder;
   /** Path of the notebook that is chosen in the file browser. */
   chosenNotebook: () => string | undefined;
   /** Path of the folder that is chosen there. */
@@ -373,6 +377,14 @@ export function addCommands(app: JupyterFrontEnd, trans: TranslationBundle, targ
       execute: () => targets.demo(),
       describedBy: args(),
     },
+    [Commands.record]: {
+      label: trans.__('Record Actions as Python Cells'),
+      caption: trans.__('What you do in Image Lab is written into a notebook, which does it again'),
+      icon: labIcon,
+      isToggled: () => targets.recorder.current().recording,
+      execute: () => targets.recorder.toggle(),
+      describedBy: args(),
+    },
     [Commands.settings]: {
       label: trans.__('Settings: Notifications, Colours, Columns, Default Project'),
       isVisible: () => commands.hasCommand(SETTINGS),
@@ -388,4 +400,5 @@ export function addCommands(app: JupyterFrontEnd, trans: TranslationBundle, targ
     },
   };
   for (const [id, options] of Object.entries(all)) commands.addCommand(id, options);
+  targets.recorder.listen(() => commands.notifyCommandChanged(Commands.record));
 }

@@ -1,7 +1,7 @@
 // The Lab plugins: the panel with its tabs and commands, the status bar item, notifications, and outputs of cells.
 // Every token is optional, so that a smaller host (Notebook 7) gets what it can show. Activation waits for nothing.
 import '../views/ui/base.css'; // first, so that each view's own style goes over it
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { IStatusBar } from '@jupyterlab/statusbar';
@@ -13,6 +13,7 @@ import { notify } from './notifications';
 import { KERNEL_TYPE, RUNS_TYPE, RUN_TYPE } from './output_types';
 import { panel } from './panel';
 import { preferences, preferencesOf } from './preferences';
+import { recorderOf } from './recorder_of';
 import { RunOutput } from './run_output';
 import { sourceOf } from './source_of';
 import { keepStaticCells } from './static_cells';
@@ -23,11 +24,17 @@ const status: JupyterFrontEndPlugin<void> = {
   id: 'imgcls-lab:status',
   description: 'How many runs run and wait, in the status bar.',
   autoStart: true,
-  optional: [IStatusBar, ITranslator],
-  activate: (app: JupyterFrontEnd, bar: IStatusBar | null, translator: ITranslator | null) => {
+  optional: [IStatusBar, ILabShell, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    bar: IStatusBar | null,
+    labShell: ILabShell | null,
+    translator: ITranslator | null,
+  ) => {
     if (!bar) return;
     const trans = (translator ?? nullTranslator).load('imgcls-lab');
-    const item = statusItem(sourceOf(app), trans, () => void app.commands.execute(Commands.panel));
+    const open = () => void app.commands.execute(Commands.panel);
+    const item = statusItem(sourceOf(app), recorderOf(app, labShell), trans, open);
     bar.registerStatusItem('imgcls-lab:status', { item, align: 'left', rank: 90 });
   },
 };

@@ -19,6 +19,7 @@ import { ExecutedDrive, refreshExecuted } from './notebook_drive';
 import { offerProjects } from './project_items';
 import { addRunCommands } from './run_commands';
 import { preferencesOf } from './preferences';
+import { recorderOf } from './recorder_of';
 import { sourceOf } from './source_of';
 import { Tabs, reveal } from './tabs';
 import { sidebar, tensorBoardAddress, type Context } from './widgets';
@@ -51,6 +52,7 @@ const OFFERED: [command: string, args?: ReadonlyJSONObject][] = [
   [Commands.tensorboard],
   [Commands.runNotebook, { isPalette: true }],
   [Commands.demo],
+  [Commands.record],
   [Commands.settings],
 ];
 
@@ -105,11 +107,12 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('imgcls-lab');
     const { contents, serverSettings } = app.serviceManager;
     const source = sourceOf(app);
+    const recorder = recorderOf(app, labShell);
     const context: Context = {
       source,
       preferences: preferencesOf(app),
       navigate: place => void app.commands.execute(...commandOf(place)),
-      host: { insertCell: code => insertCell(app, code) },
+      host: { insertCell: code => insertCell(app, code), recorder },
       address: tensorBoardAddress(serverSettings),
       markdown: markdownOf(registry),
       titles: titlesIn(trans),
@@ -140,6 +143,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
         await mutate(source, 'demo', {});
         tabs.open({ view: 'new-run' });
       },
+      recorder,
       chosenNotebook: () => chosen('notebook'),
       chosenFolder: () => chosen('directory'),
     });

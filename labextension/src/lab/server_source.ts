@@ -8,7 +8,7 @@ import { Stream } from './stream';
 
 const PREFIX = 'imgcls/api';
 type Verb = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-interface Call {
+export interface Call {
   verb: Verb;
   path: string;
   query?: Record<string, string | number | string[] | undefined>;
@@ -27,6 +27,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get('devices/load');
     case 'schema':
       return get('configs/schema');
+    case 'code':
+      return { verb: 'POST', path: 'code', body: params };
     case 'check':
       return { verb: 'POST', path: 'configs/check', body: params };
     case 'sweepCheck':
@@ -299,7 +301,12 @@ function pictureCall(request: PictureRequest): Call {
   }
 }
 
+/** What a command was, for whom it is noted: called with the server's answer, or without one where it was refused. */
+export type Noted = (reply?: unknown) => void;
+
 export class ServerSource implements Source {
+  /** Called before each command is sent; what it gives is told the outcome. */
+  beforeCommand: ((call: Call) => Promise<Noted | undefined>) | null = null;
   readonly #settings: ServerConnection.ISettings;
   readonly #stream: Stream;
 
@@ -347,7 +354,16 @@ export class ServerSource implements Source {
   }
 
   async command<K extends Command>(name: K, args: Args[K], signal?: AbortSignal): Promise<Reply[K]> {
-    return (await this.#call(commandCall(name, args), signal)) as Reply[K];
+    const call = commandCall(name, args);
+    const note = await this.beforeCommand?.(call);
+    try {
+      const reply = await this.#call(call, signal);
+      note?.(reply ?? null);
+      return reply as Reply[K];
+    } catch (error) {
+      note?.();
+      throw error;
+    }
   }
 
   async #call(call: Call, signal?: AbortSignal): Promise<unknown> {

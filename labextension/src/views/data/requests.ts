@@ -14,6 +14,7 @@ import type {
   CheckpointModel,
   CheckReply,
   Claim,
+  CodeRequest,
   Comparison,
   ClassCurves,
   ConfigEdit,
@@ -51,6 +52,7 @@ import type {
   Notebook,
   Problem,
   ProblemPage,
+  PythonCode,
   ProjectDeletion,
   ProjectArchiveRequest,
   ProjectDetail,
@@ -175,6 +177,8 @@ export type Params = {
   info: Record<string, never>;
   schema: Record<string, never>;
   check: { config: TrainConfig };
+  /** A request that is about to be sent, in Python. */
+  code: CodeRequest;
   /** What a sweep would try, as it is typed. */
   sweepCheck: SweepRequest;
   runs: RunsQuery;
@@ -253,6 +257,7 @@ export type Result = {
   info: ServerInfo;
   schema: SchemaReply;
   check: CheckReply;
+  code: PythonCode;
   sweepCheck: SweepCheck;
   runs: RunPage;
   runGroups: RunGroups;

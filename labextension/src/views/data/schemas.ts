@@ -109,6 +109,8 @@ export interface WireTypes {
   revision: Revision;
   revision_diff: RevisionDiff;
   sweep_check: SweepCheck;
+  code_request: CodeRequest;
+  code: PythonCode;
 }
 /**
  * One run with all that its page shows.
@@ -2321,6 +2323,38 @@ export interface Change {
 export interface SweepCheck {
   problems: FieldProblem[];
   trials: number | null;
+}
+/**
+ * A request that the panel is about to send: its verb, its path below `api/`, its body.
+ *
+ * variables: the runs that the notebook has launched so far, with the variable that holds each; taken: variables of
+ * launches that are under way; ended: the runs whose end it waits for already.
+ */
+export interface CodeRequest {
+  verb: 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  path: string;
+  body?: {
+    [k: string]: unknown;
+  };
+  variables?: {
+    [k: string]: string;
+  };
+  /**
+   * @maxItems 10000
+   */
+  taken?: string[];
+  /**
+   * @maxItems 10000
+   */
+  ended?: string[];
+}
+/**
+ * The code of a cell. variable: which holds the run that the request makes; ended: as in the request, by now.
+ */
+export interface PythonCode {
+  code: string;
+  variable: string;
+  ended: string[];
 }
 
 export const RUN_STATES = [

@@ -13,6 +13,7 @@ import { useNavigate } from '../ui/navigation';
 import { useNow } from '../ui/use_now';
 import { Alerts } from './alerts';
 import { Devices } from './devices';
+import { RecorderLine, RecorderSwitch } from './recorder_line';
 import { RunRow } from './run_row';
 import { Section } from './sidebar_section';
 import { TensorBoards } from './sidebar_tensorboards';
@@ -147,10 +148,12 @@ export function Sidebar({ current }: { current?: string }) {
       <header className="imgcls-side-head">
         <h1 className="imgcls-clip">Image Lab</h1>
         <ConnectionNotice connection={connection} />
+        <RecorderSwitch />
         <Button primary onClick={() => navigate({ view: 'new-run' })}>
           + New run
         </Button>
       </header>
+      <RecorderLine />
       <div className="imgcls-side-body">
         <Devices />
         <Alerts now={now} />

@@ -1,0 +1,35 @@
+"""What the panel did, as Python: one request of the panel, and the code that does the same again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.limits import MAX_IDS, MAX_PATH, Id
+
+Variable = Annotated[str, Field(pattern=r"^(run|sweep)_[1-9]\d{0,5}$")]
+
+
+class CodeRequest(Wire):
+    """A request that the panel is about to send: its verb, its path below `api/`, its body.
+
+    variables: the runs that the notebook has launched so far, with the variable that holds each; taken: variables of
+    launches that are under way; ended: the runs whose end it waits for already.
+    """
+
+    verb: Literal["POST", "PUT", "PATCH", "DELETE"]
+    path: str = Field(min_length=1, max_length=MAX_PATH)
+    body: Any = None
+    variables: dict[Id, Variable] = Field({}, max_length=MAX_IDS)
+    taken: list[Variable] = Field([], max_length=MAX_IDS)
+    ended: list[Id] = Field([], max_length=MAX_IDS)
+
+
+class PythonCode(Wire):
+    """The code of a cell. variable: which holds the run that the request makes; ended: as in the request, by now."""
+
+    code: str  # empty: the request leaves nothing that could be done again
+    variable: str
+    ended: list[str]
