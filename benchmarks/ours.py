@@ -19,6 +19,7 @@ from imgcls_lab.engine.reporting.recorder import FolderRecorder
 from imgcls_lab.engine.training import attempt_context, loop
 from imgcls_lab.engine.training.prepare import prepare
 from imgcls_lab.engine.training.state import Attempt, Progress, TrainState
+from imgcls_lab.engine.training.weights_hash import HashedSteps
 from imgcls_lab.events import Event, Metrics
 from imgcls_lab.planning.steps import epoch_batches
 
@@ -32,7 +33,9 @@ class Ours:
         self.recorder = FolderRecorder(self.folder, 1, self._on_event)
         self._pauses = False
         locations = CacheLocations(folder / "scans", folder / "cache", folder / "compiled", 10**11)
-        attempt = Attempt(config, self.recorder, threading.Event(), ProcessGroup(), locations, Progress())
+        attempt = Attempt(
+            config, self.recorder, threading.Event(), ProcessGroup(), locations, Progress(), HashedSteps()
+        )
         self.prepared = seconds(lambda: self._prepare(attempt))
 
     def _prepare(self, attempt: Attempt) -> None:

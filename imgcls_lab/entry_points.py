@@ -33,6 +33,8 @@ STAGING = EntryPoint("imgcls_lab.executor.staging")
 TENSORBOARD = EntryPoint("imgcls_lab.tensorboards.serve")
 THUMBNAILS = EntryPoint("imgcls_lab.thumbnails.worker")
 INFERENCE = EntryPoint("imgcls_lab.engine.inference.serve")
+RERUN = EntryPoint("imgcls_lab.engine.proofs")
+VERIFICATION = EntryPoint("imgcls_lab.engine.proofs.inside")
 
 TRAINING = EntryPoint("imgcls_lab.engine", preload="imgcls_lab.engine.preload")
 NOTEBOOK = EntryPoint("imgcls_lab.batch.notebook_runner", preload="imgcls_lab.batch.preload")

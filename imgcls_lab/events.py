@@ -163,6 +163,17 @@ class Metrics(Event):
     values: dict[str, float]
 
 
+class WeightsHashed(Event):
+    """A hash of the weights that are trained, behind a step; with step 0 of all weights before the first.
+
+    Two runs that agree in it have the same weights, to the last bit.
+    """
+
+    type: Literal["weights"] = "weights"
+    step: int
+    hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
 class EpochEnded(Event):
     """An epoch was validated: loss/val, metric/accuracy, metric/top5, metric/macro_f1 ...; `report` names its file."""
 
@@ -224,7 +235,17 @@ class Finished(Event):
 
 
 AnyEvent = Annotated[
-    Phase | Started | Began | Metrics | EpochEnded | CheckpointSaved | Notice | Stopped | Failed | Finished,
+    Phase
+    | Started
+    | Began
+    | Metrics
+    | WeightsHashed
+    | EpochEnded
+    | CheckpointSaved
+    | Notice
+    | Stopped
+    | Failed
+    | Finished,
     Field(discriminator="type"),
 ]
 TERMINAL = (Stopped, Failed, Finished)

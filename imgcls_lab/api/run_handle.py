@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from imgcls_lab import run_layout
 from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
-from imgcls_lab.api.forks import RunForks
 from imgcls_lab.api.progress import progress_line
+from imgcls_lab.api.proofs import RunProofs
 from imgcls_lab.api.run_cells import RunCells
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_models import RunModels
@@ -51,7 +51,7 @@ OVER = ENDED | {RunState.LOST}
 POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
-class Run(RunForks, RunModels, RunCells):
+class Run(RunProofs, RunModels, RunCells):
     """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:

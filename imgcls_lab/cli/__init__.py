@@ -16,6 +16,7 @@ from imgcls_lab._version import __version__
 from imgcls_lab.cli import (
     audits,
     batch,
+    bisect,
     cache,
     comparison,
     db,
@@ -30,12 +31,14 @@ from imgcls_lab.cli import (
     many_runs,
     registry,
     replay,
+    reproduce,
     run_actions,
     runs,
     settings,
     storage,
     train,
     users,
+    verify,
 )
 from imgcls_lab.cli.output import say
 from imgcls_lab.errors import ImgclsError
@@ -68,7 +71,7 @@ def options(
 
 for part in (
     demo, train, finders, runs, run_actions, forks, many_runs, comparison, events, audits, inference, evaluations,
-    replay, batch, registry, cache, storage, executor, users, db, doctor, settings,
+    replay, verify, bisect, reproduce, batch, registry, cache, storage, executor, users, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

@@ -33,7 +33,13 @@ from imgcls_lab.schemas.batches import (
     TrialView,
 )
 from imgcls_lab.schemas.calibration import Abstention, Answered, Calibration, ReliabilityBin, ThresholdCurve
-from imgcls_lab.schemas.comparison import ComparedField, ComparedPart, ComparisonView
+from imgcls_lab.schemas.comparison import (
+    ChangedImage,
+    ComparedField,
+    ComparedPart,
+    ComparisonView,
+    ImageChanges,
+)
 from imgcls_lab.schemas.evaluations import (
     ClassCurves,
     ClassRow,
@@ -122,6 +128,7 @@ from imgcls_lab.schemas.projects import (
     ProjectExport,
     ProjectImport,
 )
+from imgcls_lab.schemas.proofs import Bisection, Certificate, Difference, ProofView, VerifyRequest
 from imgcls_lab.schemas.recording import CodeRequest, PythonCode
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
@@ -240,12 +247,15 @@ __all__ = [
     "AuditView",
     "Batch",
     "BestMetric",
+    "Bisection",
     "BoardRequest",
     "BoardView",
     "CachedModel",
     "Calibration",
+    "Certificate",
     "ChangeEdit",
     "ChangeView",
+    "ChangedImage",
     "CheckReply",
     "CheckRequest",
     "CheckpointModel",
@@ -285,6 +295,7 @@ __all__ = [
     "DevicesBatch",
     "DevicesReply",
     "DevicesTopic",
+    "Difference",
     "DiskView",
     "EditedRun",
     "EditedRuns",
@@ -310,6 +321,7 @@ __all__ = [
     "GroupKind",
     "HolderView",
     "HostLoad",
+    "ImageChanges",
     "ImageDetail",
     "ImagePage",
     "ImagePrediction",
@@ -362,6 +374,7 @@ __all__ = [
     "ProjectImport",
     "ProjectImportRequest",
     "ProjectView",
+    "ProofView",
     "Pruner",
     "PythonCode",
     "Queued",
@@ -422,6 +435,7 @@ __all__ = [
     "Unsubscribe",
     "UserEdit",
     "UserView",
+    "VerifyRequest",
     "VersionsRequest",
     "Way",
     "Wire",

@@ -8,7 +8,7 @@ from imgcls_lab.schemas.audit import AuditEventView
 from imgcls_lab.schemas.audits import AuditRequest, AuditView, MapView, ProblemPage
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
-from imgcls_lab.schemas.comparison import ComparisonView
+from imgcls_lab.schemas.comparison import ComparisonView, ImageChanges
 from imgcls_lab.schemas.constants import CONSTANTS
 from imgcls_lab.schemas.evaluations import (
     ClassCurves,
@@ -26,6 +26,7 @@ from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.jobs import ArchiveView, JobView, ProjectArchiveRequest, ProjectImportRequest
 from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
 from imgcls_lab.schemas.projects import ProjectDeleteRequest, ProjectDeletion, ProjectDetail
+from imgcls_lab.schemas.proofs import ProofView, VerifyRequest
 from imgcls_lab.schemas.recording import CodeRequest, PythonCode
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
@@ -76,9 +77,12 @@ class WireTypes(Wire):
     run: RunDetail
     page: RunPage
     comparison: ComparisonView
+    image_changes: ImageChanges
     submit: SubmitRequest
     resume: ResumeRequest
     fork: ForkRequest
+    verify: VerifyRequest
+    proof: ProofView
     claim: ClaimView
     claim_request: ClaimRequest
     columns: RunColumns

@@ -25,6 +25,37 @@ class ComparedField(Wire):
     values: list[Scalar]
 
 
+class ChangedImage(Wire):
+    """An image that one of two runs has otherwise. Of one that only one has, both splits and labels are that one's."""
+
+    image: str
+    name: str
+    split: str
+    label: str
+    before_split: str
+    before_label: str
+
+
+class ImageChanges(Wire):
+    """Which images `run_id` has otherwise than `against`, by their content; at most 100 of each kind are listed.
+
+    moved: to another split, with the same label; shared: images of both.
+    """
+
+    run_id: str
+    against: str
+    shared: int
+    added: list[ChangedImage]
+    removed: list[ChangedImage]
+    relabelled: list[ChangedImage]
+    moved: list[ChangedImage]
+    added_total: int
+    removed_total: int
+    relabelled_total: int
+    moved_total: int
+    sentence: str
+
+
 class ComparisonView(Wire):
     """Runs beside each other, in the order in which they were named.
 

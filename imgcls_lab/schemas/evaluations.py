@@ -221,6 +221,8 @@ class FlipsView(Wire):
     difference: float  # fraction that is right now, less the fraction before
     difference_low: float  # its 95 % interval
     difference_high: float
+    bootstrap_low: float  # the same by resampling the images
+    bootstrap_high: float
     sentence: str
 
 

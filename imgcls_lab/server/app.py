@@ -26,6 +26,7 @@ from imgcls_lab.server import (
     inference,
     info,
     projects,
+    proofs,
     recording,
     registry,
     revisions,
@@ -71,8 +72,8 @@ class ImgclsLab(ExtensionApp):
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (
-            runs, forks, run_contents, recording, views, evaluations, batch, registry, archives, projects, configs,
-            datasets, revisions, devices, storage, events, info, folder_browser,
+            runs, forks, proofs, run_contents, recording, views, evaluations, batch, registry, archives, projects,
+            configs, datasets, revisions, devices, storage, events, info, folder_browser,
         ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))

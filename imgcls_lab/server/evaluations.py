@@ -83,6 +83,18 @@ class FlipsHandler(EvaluationHandler):
         await self.answer(lambda store: store.evaluations.flips(run_id, against, split), work="slow")
 
 
+class ImageChangesHandler(EvaluationHandler):
+    """Which images a run has otherwise than another."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        run_id, named = run_id_of(text), self.get_query_argument("against", "")
+        if not named:
+            raise InputError("Name the run to compare with: against=….")
+        against = run_id_of(named)
+        await self.answer(lambda store: store.evaluations.image_changes(run_id, against), work="slow")
+
+
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/runs/ID/evaluation", ViewHandler, backend=backend),
@@ -90,4 +102,5 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/images/ID", ImageHandler, backend=backend),
         route("api/runs/ID/curves", CurvesHandler, backend=backend),
         route("api/runs/ID/flips", FlipsHandler, backend=backend),
+        route("api/runs/ID/image-changes", ImageChangesHandler, backend=backend),
     ]

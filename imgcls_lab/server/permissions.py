@@ -60,6 +60,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/retrain": {"POST": _LAUNCHES},  # the run's config, or the request's, may name plugins
     "api/runs/ID/fork": {"POST": _LAUNCHES},  # the same
     "api/runs/ID/lineage": {"GET": _READS},
+    "api/runs/ID/verification": {"GET": _READS, "POST": _LAUNCHES},  # the run's config may name plugins
     "api/runs/ID/claim": {"GET": _READS, "POST": _LAUNCHES},  # from then on what it holds can be executed
     "api/runs/ID/log": {"GET": _READS},
     "api/runs/ID/log/search": {"GET": _READS},
@@ -79,6 +80,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/tried/ID/cam": {"GET": _READS},
     "api/runs/ID/curves": {"GET": _READS},
     "api/runs/ID/flips": {"GET": _READS},
+    "api/runs/ID/image-changes": {"GET": _READS},
     "api/runs/ID/corrections": {"GET": _READS},
     "api/inference": {"GET": _READS},
     "api/runs/ID/notebook": {"GET": Needs((READ, CONTENTS))},

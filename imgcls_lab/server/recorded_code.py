@@ -39,6 +39,7 @@ from imgcls_lab.schemas import (
     RunEdits,
     SubmitRequest,
     SweepRequest,
+    VerifyRequest,
 )
 from imgcls_lab.server import recorded_registries as registries
 from imgcls_lab.server import recorded_runs as runs
@@ -69,6 +70,7 @@ CODE: dict[tuple[str, str], Recorded] = {
     ("POST", "api/runs/ID/resume"): Recorded(runs.resume, ResumeRequest),
     ("POST", "api/runs/ID/retrain"): Recorded(runs.retrain, RetrainRequest),
     ("POST", "api/runs/ID/fork"): Recorded(runs.fork, ForkRequest),
+    ("POST", "api/runs/ID/verification"): Recorded(runs.verify, VerifyRequest),
     ("POST", "api/runs/ID/claim"): Recorded(runs.claim),
     ("DELETE", "api/runs/ID/checkpoints/ID"): Recorded(runs.delete_checkpoint),
     ("POST", "api/notebooks"): Recorded(runs.launch_notebook, NotebookRequest),

@@ -23,6 +23,7 @@ from imgcls_lab.schemas import (
     RunEdits,
     SubmitRequest,
     SweepRequest,
+    VerifyRequest,
 )
 from imgcls_lab.server.paths import allowed_config
 from imgcls_lab.server.python_source import call, each
@@ -148,6 +149,13 @@ def fork(recording: Recording, ids: Ids, request: ForkRequest) -> str:
     options = {"on_schedule": schedule, "name": request.name}
     made = call(f"{run}.fork", at, **options, **_fields(request.fields, {"at", *options}))
     return f"{name} = {made}\n{name}"
+
+
+def verify(recording: Recording, ids: Ids, request: VerifyRequest) -> str:
+    run = recording.run(ids[0], ready=True)
+    steps = request.steps if request.steps != VerifyRequest.model_fields["steps"].default else None
+    at = recording.checkpoint(ids[0], request.at, by_step=True) if request.at else None
+    return call(f"{run}.verify", steps=steps, at=at)
 
 
 def _fields(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:

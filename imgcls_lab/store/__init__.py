@@ -33,6 +33,7 @@ from imgcls_lab.store.models import Models
 from imgcls_lab.store.project_exports import ProjectExports
 from imgcls_lab.store.project_imports import ProjectImports
 from imgcls_lab.store.project_pages import ProjectPages
+from imgcls_lab.store.proofs import Proofs
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Projects
 from imgcls_lab.store.revisions import Revisions
@@ -63,6 +64,7 @@ class Store:
         self.exports = Exports(database, settings, self.runs, self.models)
         self.like_runs = LikeRunReader(database, settings, self.runs)
         self.audits = Audits(database, settings, self.runs)
+        self.proofs = Proofs(database, settings, self.runs)
         self.project_pages = ProjectPages(database, settings, self.projects, self.configs)
         self.project_exports = ProjectExports(database, settings)
         self.project_imports = ProjectImports(database, settings)

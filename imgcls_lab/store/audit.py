@@ -45,6 +45,7 @@ ACTIONS = {
     "edited": ("edited", "edit it"),
     "deleted": ("deleted", "delete it"),
     "claimed": ("claimed", "claim it"),
+    "verified": ("verified", "verify it"),
     "added": ("added", "add it"),
     "corrected": ("corrected", "correct it"),
     "rescanned": ("inspected again", "inspect it again"),

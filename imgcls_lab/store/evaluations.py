@@ -12,13 +12,21 @@ from typing import Any
 
 from sqlmodel import Session, col, or_, select
 
-from imgcls_lab.analysis import curves, flips, image_pages, one_image, summary
+from imgcls_lab.analysis import curves, flips, image_changes, image_pages, one_image, summary
 from imgcls_lab.analysis.evaluation import RunFiles, load
 from imgcls_lab.analysis.one_image import MAX_ANCESTORS, MAX_OTHERS, RelatedRun, Wanted
 from imgcls_lab.errors import DataError, ForbiddenPathError, InputError
 from imgcls_lab.events import RunKind
 from imgcls_lab.run_layout import CHECKPOINTS
-from imgcls_lab.schemas import ClassCurves, EvaluatedPage, EvaluatedQuery, EvaluationView, FlipsView, ImageDetail
+from imgcls_lab.schemas import (
+    ClassCurves,
+    EvaluatedPage,
+    EvaluatedQuery,
+    EvaluationView,
+    FlipsView,
+    ImageChanges,
+    ImageDetail,
+)
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import homes, image_facts, run_files
 from imgcls_lab.store.database import Database
@@ -68,6 +76,13 @@ class Evaluations:
             other_files = self._here(session, other)
         with _without_paths(self._settings):
             return flips.compare(files, other_files, split)
+
+    def image_changes(self, text: str, against: str) -> ImageChanges:
+        """Which images a run has otherwise than another. Raises NotFoundError, ConflictError, DataError."""
+        with self._database.read() as session:
+            files = [self._here(session, find_run(session, each)) for each in (text, against)]
+        with _without_paths(self._settings):
+            return image_changes.compare(*files)
 
     def image(self, text: str, wanted: Wanted, check_root: Callable[[str], object] = str) -> ImageDetail:
         """One image in depth. Raises InputError, DataError, NotFoundError.

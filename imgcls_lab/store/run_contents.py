@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.events import TERMINAL, Began, Phase, Started, read_events
 from imgcls_lab.run_layout import (
+    CERTIFICATE,
     CHECKPOINTS,
     CONFIG,
     DATA_REVISION,
@@ -46,7 +47,7 @@ MAX_ATTEMPTS = 20  # whose starts are shown
 # What is listed. The rest is notes of the executor, notebooks, which Jupyter's contents show, and copies of code.
 _FILES: dict[str, FileKind] = {
     CONFIG: "config", MANIFEST: "config", DATA_REVISION: "config", DUPLICATES: "report", TRIALS: "report",
-    OUTPUT_LOG: "log",
+    CERTIFICATE: "report", OUTPUT_LOG: "log",
 }  # fmt: skip
 _PATTERNS: dict[re.Pattern[str], FileKind] = {
     re.compile(r"(node|job)-\d{3,}\.log"): "log",

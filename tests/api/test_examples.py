@@ -23,13 +23,15 @@ from imgcls_lab.api.comparison import Comparison
 from imgcls_lab.api.datasets import Dataset
 from imgcls_lab.api.project_list import Projects
 from imgcls_lab.api.registered_models import Models
+from imgcls_lab.api.run_diff import RunDiff
 from imgcls_lab.api.run_queue import Runs
 from imgcls_lab.api.saved_configs import SavedConfig, SavedConfigs
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 
 CLASSES = (
-    lab.Run, lab.Sweep, Runs, Dataset, Audit, Comparison, Models, Projects, SavedConfigs, SavedConfig, TrainConfig,
+    lab.Run, lab.Sweep, Runs, Dataset, Audit, Comparison, Models, Projects, RunDiff, SavedConfigs, SavedConfig,
+    TrainConfig,
 )  # fmt: skip
 NOT_OURS = set(dir(__import__("pydantic").BaseModel))
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -56,7 +58,13 @@ PUBLIC = public()
 def test_the_walker_walks() -> None:
     assert {"launch", "runs", "Run.metrics", "Run.mistakes", "Dataset.samples", "Sweep.results"} <= set(PUBLIC)
     assert len(PUBLIC) > 70
-    assert set(api.__all__) >= {kind.__name__ for kind in CLASSES} - {"TrainConfig", "Runs", "SavedConfigs", "Audit"}
+    assert set(api.__all__) >= {kind.__name__ for kind in CLASSES} - {
+        "TrainConfig",
+        "Runs",
+        "RunDiff",
+        "SavedConfigs",
+        "Audit",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))

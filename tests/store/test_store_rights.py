@@ -44,6 +44,7 @@ from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.models import Models
+from imgcls_lab.store.proofs import Proofs
 from imgcls_lab.store.registry import Configs, Datasets, Projects
 from imgcls_lab.store.revisions import Revisions
 from imgcls_lab.store.rights import Rights
@@ -93,6 +94,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
         (Runs, "submit"): lambda: runs.submit(SubmitRequest(config=CONFIG, project_id=of.project.id)),
         (Runs, "retrain"): lambda: runs.retrain(of.run.id, RetrainRequest()),
         (Runs, "fork"): lambda: runs.fork(of.run.id, ForkRequest()),
+        (Proofs, "verify"): lambda: store.proofs.verify(of.run.id),
         (Runs, "set_desired_state"): lambda: runs.set_desired_state(of.run.id, DesiredState.STOP),
         (Runs, "resume"): lambda: runs.resume(of.run.id),
         (Runs, "claim"): lambda: runs.claim(of.run.id),
@@ -147,6 +149,7 @@ READS = {
     Events: {"list"},
     MetricReader: {"series", "points_since"},
     Users: {"list", "get"},
+    Proofs: {"view"},
     Revisions: {"list", "newest", "overlay", "for_config", "diff", "since"},
 }
 # They refuse run after run, in their answer: `test_of_many_runs_those_of_others_stay`.
@@ -164,7 +167,7 @@ def test_no_public_method_changes_what_is_somebody_elses(team: Open, images: str
     of = entries(ada, images)
     ada.projects.add_member(of.project.id, "carl")
     calls = mutations(bob, of, images)
-    for kind in (Runs, Projects, Configs, Datasets, Models, Revisions, Executors, Events, MetricReader, Users):
+    for kind in (Runs, Projects, Configs, Datasets, Models, Revisions, Proofs, Executors, Events, MetricReader, Users):
         reads = READS[Collection] if issubclass(kind, Collection) else READS[kind]
         changing = {method for of_kind, method in {*calls, *FREE} if of_kind is kind}
         unknown = public(kind) - reads - changing - (MANY if kind is Runs else set())

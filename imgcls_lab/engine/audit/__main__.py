@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Literal
 
 from imgcls_lab import model_export, signing
 from imgcls_lab.audits.task import AuditTask
@@ -20,12 +21,14 @@ from imgcls_lab.engine.audit.pipeline import Audit
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.inference import export as engine_export
 from imgcls_lab.engine.inference import validated
+from imgcls_lab.engine.proofs.verify import verify
 from imgcls_lab.engine.training import attempt_context, interrupts
 from imgcls_lab.engine.training.speed_trial import measure
-from imgcls_lab.errors import ConflictError, DataError, DiskFullError, ImgclsError, OutOfMemoryError
-from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Metrics, Phase, Stopped
+from imgcls_lab.errors import ConflictError, DataError, DiskFullError, ImgclsError, JobCancelledError, OutOfMemoryError
+from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Metrics, Notice, Phase, Stopped
 from imgcls_lab.model_export import ExportTask
 from imgcls_lab.plurals import counted
+from imgcls_lab.proofs import VerifyTask
 from imgcls_lab.run_layout import RUN_INFO
 from imgcls_lab.settings import Settings
 from imgcls_lab.speed_trial import SECONDS, config_of
@@ -33,7 +36,8 @@ from imgcls_lab.speed_trial import SECONDS, config_of
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m imgcls_lab.engine.audit", description="Do a task: an audit, a speed trial, an export."
+        prog="python -m imgcls_lab.engine.audit",
+        description="Do a task: audit, speed trial, export or verification.",
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
@@ -74,6 +78,8 @@ def _audit(folder: Path, events: EventWriter, progress: AuditEvents, stop: threa
     if (export := ExportTask.of(payload)) is not None:
         _export(export, events)
         return True
+    if (verification := VerifyTask.of(payload)) is not None:
+        return _verify(verification, events, progress, stop)
     task = AuditTask.of(payload)
     print(f"Audit of “{task.dataset}” in {task.root}", flush=True)
     events.write(Began())
@@ -96,6 +102,25 @@ def _try_speed(config: TrainConfig, events: EventWriter, progress: AuditEvents, 
     if found is not None:
         events.write(found)
     return found is not None
+
+
+def _verify(task: VerifyTask, events: EventWriter, progress: AuditEvents, stop: threading.Event) -> bool:
+    """Compute steps of a run again. Whether it was done to its end."""
+    print(f"Verification of “{task.title}”", flush=True)
+    events.write(Began())
+
+    def on_phase(name: str, done: int, total: int) -> None:
+        progress.step = done
+        progress.say(name, done, total)
+
+    try:
+        found = verify(Path(task.folder), task.request, on_phase=on_phase, stopped=stop.is_set)
+    except JobCancelledError:
+        return False
+    print(found.sentence, flush=True)
+    level: Literal["info", "warning"] = "info" if found.identical else "warning"
+    events.write(Notice(level=level, text=f"{found.sentence} {found.remedy}".strip()))
+    return True
 
 
 def _export(task: ExportTask, events: EventWriter) -> None:

@@ -25,6 +25,10 @@ class AuditEvents:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """So many of the stage's images, or of whatever it counts, are done. Their rate gives the time left."""
+        self.say(PHASES[stage], done, total)
+
+    def say(self, stage: str, done: int, total: int) -> None:
+        """The same in the words that the run shows."""
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began, self._first, self._said_at = stage, now, done, 0.0
@@ -34,7 +38,7 @@ class AuditEvents:
         self._said_at = now
         since, seconds = done - self._first, now - self._began
         left = (total - done) * seconds / since if since and seconds > EVERY else None
-        self._events.write(Phase(name=PHASES[stage], done=done, total=total, seconds_left=left))
+        self._events.write(Phase(name=stage, done=done, total=total, seconds_left=left))
 
     def note(self, sentence: str) -> None:
         self._events.write(Notice(level="info", text=sentence))

@@ -6,6 +6,7 @@ how many processes it trains, and changes nothing else.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
@@ -49,6 +50,7 @@ def write(folder: Path, config: TrainConfig, device: torch.device, decisions: di
         "hardware": hardware.describe(device),
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "packages": _packages(),
+        "code": _code(),
         "git": None if repository is None else repository._asdict(),
     }
     run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
@@ -72,3 +74,14 @@ def _packages() -> dict[str, str]:
         if "Name" in facts and "Version" in facts:
             found[facts["Name"]] = facts["Version"]
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def _code() -> dict[str, str]:
+    """The files of this package that are loaded, with the beginning of the SHA-256 of each."""
+    package = Path(__file__).parents[2]
+    found = {}
+    for name, module in sys.modules.items():
+        path = Path(getattr(module, "__file__", None) or "")
+        if name.partition(".")[0] == package.name and path.is_relative_to(package) and path.suffix == ".py":
+            found[path.relative_to(package.parent).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return dict(sorted(found.items()))

@@ -75,6 +75,7 @@ def _train_epoch(run: TrainState) -> bool:
         step_batches = batches[start : start + config.gradient_accumulation_steps]
         rate = learning_rate(config, progress.step, steps, progress.plateau_decays)
         should_log = (progress.step + 1) % config.log_every == 0 or start + len(step_batches) == len(batches)
+        run.attempt.watch.before_step(run)
         loss, norm = _step(run, step_batches, start, stored, rate, check=should_log or run.device.type == "cpu")
         window.add(loss, sum(map(len, step_batches)))
         progress.step, progress.batch = progress.step + 1, start + len(step_batches)
@@ -82,6 +83,7 @@ def _train_epoch(run: TrainState) -> bool:
         progress.window_steps += 1
         if should_log:
             run.recorder.emit(window.close(progress.epoch + progress.batch / len(batches), rate, norm))
+        run.attempt.watch.after_step(run)
     return True
 
 

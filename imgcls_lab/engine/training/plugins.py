@@ -52,19 +52,26 @@ def active(folder: Path, record: Record) -> Iterator[None]:
     Raises ConfigError if one is not the file that the run began with, is not signed by this home, or fails.
     """
     with _scopes():
-        if record:
-            _check_signatures(folder, record)
-        for item in record:
-            path = folder / FOLDER / os.path.basename(item["name"])
-            code = _read(path)
-            if hashlib.sha256(code).hexdigest() != item["sha256"]:
-                raise _problem(
-                    f"The run's plugin “{path}” was changed since the run began, so it cannot continue exactly. Put it "
-                    "back, or start a new run with your own file.",
-                    "plugin_changed",
-                )
+        for path, code in check(folder, record).items():
             _execute(code, path)
         yield
+
+
+def check(folder: Path, record: Record) -> dict[Path, bytes]:
+    """The run's copies and their texts. Raises ConfigError as `active` does; executes nothing."""
+    if record:
+        _check_signatures(folder, record)
+    found = {}
+    for item in record:
+        path = folder / FOLDER / os.path.basename(item["name"])
+        found[path] = _read(path)
+        if hashlib.sha256(found[path]).hexdigest() != item["sha256"]:
+            raise _problem(
+                f"The run's plugin “{path}” was changed since the run began, so it cannot continue exactly. Put it "
+                "back, or start a new run with your own file.",
+                "plugin_changed",
+            )
+    return found
 
 
 def _check_signatures(folder: Path, record: Record) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
@@ -26,7 +27,8 @@ from imgcls_lab.engine.training import attempt_context, forking, interrupts, plu
 from imgcls_lab.engine.training.final_test import test_best
 from imgcls_lab.engine.training.loop import fit
 from imgcls_lab.engine.training.prepare import prepare
-from imgcls_lab.engine.training.state import Attempt, Progress
+from imgcls_lab.engine.training.state import Attempt, Progress, StepWatch
+from imgcls_lab.engine.training.weights_hash import HashedSteps
 from imgcls_lab.errors import ProcessLostError
 from imgcls_lab.events import Event, Finished, RunState, Stopped
 from imgcls_lab.forks import Fork
@@ -61,6 +63,27 @@ def train(
         run_layout.write_atomic(folder / run_layout.DATA_REVISION, overlay.to_json())
     if config.num_processes > 1 and not join.is_distributed():
         return _Launch(config, folder, attempt or next_attempt(folder), node or Node(), locations).run(stop, on_event)
+    return _train_here(config, folder, attempt, _Around(stop, locations, on_event))
+
+
+def train_watched(
+    config: TrainConfig, folder: Path, watch: StepWatch, *, on_event: OnEvent, cache_locations: CacheLocations
+) -> Outcome:
+    """As `train`, in this process alone, while somebody looks at each step."""
+    return _train_here(config, folder, None, _Around(threading.Event(), cache_locations, on_event, watch))
+
+
+class _Around(NamedTuple):
+    """What surrounds an attempt in this process."""
+
+    stop: threading.Event
+    locations: CacheLocations
+    on_event: OnEvent | None
+    watch: StepWatch | None = None
+
+
+def _train_here(config: TrainConfig, folder: Path, attempt: int | None, around: _Around) -> Outcome:
+    stop = around.stop
     with ExitStack() as stack:
         group = stack.enter_context(join.join_group(config, stop))
         if group.is_main and not join.started_by_launcher():
@@ -70,8 +93,9 @@ def train(
         if group.is_main:
             _write_config(config, folder)
         number = group.all_gather({"is": attempt or next_attempt(folder)})[0]["is"]
-        recorder = stack.enter_context(_open_recorder(folder, number, on_event, group))
-        return _train_attempt(Attempt(config, recorder, stop, group, locations, Progress(), Fork.of_folder(folder)))
+        recorder = stack.enter_context(_open_recorder(folder, number, around.on_event, group))
+        watch, fork = around.watch or HashedSteps(), Fork.of_folder(folder)
+        return _train_attempt(Attempt(config, recorder, stop, group, around.locations, Progress(), watch, fork))
 
 
 def _train_attempt(attempt: Attempt) -> Outcome:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -92,11 +92,19 @@ class EpochTimer:
         self._since = now
 
 
+class StepWatch(Protocol):
+    """Looks at each step of a run."""
+
+    def before_step(self, run: TrainState, /) -> None: ...
+
+    def after_step(self, run: TrainState, /) -> None: ...
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One attempt at a run: what it trains, where it writes, who can stop it, and how far it is.
 
-    fork: where the run goes on from another one.
+    fork: where the run goes on from another one; watch: looks at each step.
     """
 
     config: TrainConfig
@@ -105,6 +113,7 @@ class Attempt:
     group: ProcessGroup
     cache_locations: CacheLocations
     progress: Progress
+    watch: StepWatch
     fork: Fork | None = None
 
 

@@ -77,6 +77,10 @@ function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['staticCell']).id)}/cell`);
     case 'evaluation':
     case 'curves':
+    case 'imageChanges': {
+      const { id, ...rest } = params as Params['imageChanges'];
+      return get(`runs/${part(id)}/image-changes`, rest);
+    }
     case 'flips': {
       const { id, ...rest } = params as Params['flips'];
       return get(`runs/${part(id)}/${kind}`, rest);
@@ -135,6 +139,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['correctionsSince']).id)}/corrections`);
     case 'lineage':
       return get(`runs/${part((params as Params['lineage']).id)}/lineage`);
+    case 'verification':
+      return get(`runs/${part((params as Params['verification']).id)}/verification`);
     case 'inference':
       return get('inference');
     case 'job':
@@ -176,6 +182,10 @@ function commandCall(name: Command, args: unknown): Call {
     case 'fork': {
       const { id, ...body } = args as Args['fork'];
       return { verb: 'POST', path: `runs/${part(id)}/fork`, body };
+    }
+    case 'verify': {
+      const { id, ...body } = args as Args['verify'];
+      return { verb: 'POST', path: `runs/${part(id)}/verification`, body };
     }
     case 'predict': {
       const { id, name: file_name, file } = args as Args['predict'];

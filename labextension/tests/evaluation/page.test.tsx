@@ -207,6 +207,7 @@ it('shows names that hold HTML as text', async () => {
     ...{ run_id: 'r', against: 'p', against_name: EVIL, split: 'val', images: 1, relabelled: 0 },
     ...{ both_right: 0, both_wrong: 0, fixed: [flip], broke: [], fixed_total: 1, broke_total: 0 },
     ...{ p_value: 1, difference: 1, difference_low: 0.1, difference_high: 1, sentence: '' },
+    ...{ bootstrap_low: 0.1, bootstrap_high: 1 },
   };
   await act(async () =>
     root.render(

@@ -102,6 +102,7 @@ it('shows the changes that were not committed as text, and which packages differ
   const other = { ...manifest, packages: { numpy: '2.1', torch: '2.4' } };
   await show(<EnvironmentTab run={aRunDetail({ parent_id: 'p1' })} />, {
     run: () => aRunDetail({ id: 'p1', name: 'the parent' }),
+    verification: () => ({ certificate: null, task: null }),
     manifest: ({ id }) => ({ manifest: id === 'p1' ? other : manifest }),
   });
   const diff = host.querySelector('.imgcls-diff')!;

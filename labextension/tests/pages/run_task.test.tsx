@@ -34,6 +34,8 @@ it('says of an export where the model goes, where it is, or why it was not writt
 it('says what a speed trial is, and of no other task that it knows it', async () => {
   await show({ payload: { speed_trial: { batch_size: 8 } } });
   expect(host.textContent).toContain('on images of noise');
+  await show({ payload: { verify: { run: 'r9', title: 'digits' } } });
+  expect(host.textContent).toContain('Steps of digits are computed again');
   await show({ payload: { something: {} } });
   expect(host.textContent).toContain('Another version');
 });

@@ -39,6 +39,7 @@ import type {
   FreedSpace,
   FreeRequest,
   ImageDetail,
+  ImageChanges,
   ImagePage,
   Inference,
   Job,
@@ -59,6 +60,7 @@ import type {
   ProjectEdit,
   ProjectImportRequest,
   Project,
+  Proof,
   RevisionDiff,
   RevisionEdit,
   Revision,
@@ -86,6 +88,7 @@ import type {
   SavedViewEdit,
   Sweep,
   TriedImage,
+  VerifyRequest,
 } from './types';
 
 export type TrainConfig = Record<string, unknown>;
@@ -212,6 +215,8 @@ export type Params = {
   image: { id: string; image: string; split?: string; epoch?: number };
   /** `against`: another run; without it the parent. */
   flips: { id: string; against?: string; split?: string };
+  /** Which images a run has otherwise than another. */
+  imageChanges: { id: string; against: string };
   devices: Record<string, never>;
   /** Load and memory of machines and devices over the last hour. */
   load: Record<string, never>;
@@ -243,6 +248,8 @@ export type Params = {
   correctionsSince: { id: string };
   /** The tree of forks that a run belongs to. */
   lineage: { id: string };
+  /** The certificate of a run, and the task that computes it again. */
+  verification: { id: string };
   /** What the process that applies models to single images does. */
   inference: Record<string, never>;
   /** `id`: what a `FolderEntry` has; without it the allowed roots, `of` data sets or of models, too. */
@@ -280,6 +287,7 @@ export type Result = {
   curves: ClassCurves;
   image: ImageDetail;
   flips: Flips;
+  imageChanges: ImageChanges;
   devices: DevicesReply;
   load: LoadReply;
   storage: Storage;
@@ -303,6 +311,7 @@ export type Result = {
   revision: RevisionDiff;
   correctionsSince: RevisionDiff;
   lineage: Run[];
+  verification: Proof;
   inference: Inference;
   folders: FolderPage;
   folderAt: FolderPage;
@@ -323,6 +332,8 @@ export type Args = {
   retrain: { id: string; revision: number };
   /** Go on from one of its checkpoints, with some settings changed. */
   fork: { id: string } & ForkRequest;
+  /** Compute steps of a run again, by a task that is queued. */
+  verify: { id: string } & VerifyRequest;
   /** What the run's best model says of a file that the page has. */
   predict: { id: string; name: string; file: Blob };
   'runs.edit': { id: string; edit: RunEdit };
@@ -387,6 +398,7 @@ export type Reply = {
   claim: Run;
   retrain: Run;
   fork: Run;
+  verify: Run;
   predict: TriedImage;
   'runs.edit': EditedRun;
   'runs.editMany': EditedRuns;

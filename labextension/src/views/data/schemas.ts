@@ -20,9 +20,12 @@ export interface WireTypes {
   run: RunDetail;
   page: RunPage;
   comparison: Comparison;
+  image_changes: ImageChanges;
   submit: SubmitRequest;
   resume: ResumeRequest;
   fork: ForkRequest;
+  verify: VerifyRequest;
+  proof: Proof;
   claim: Claim;
   claim_request: ClaimRequest;
   columns: RunColumns;
@@ -359,6 +362,36 @@ export interface ComparedField {
   values: (boolean | number | string | null)[];
 }
 /**
+ * Which images `run_id` has otherwise than `against`, by their content; at most 100 of each kind are listed.
+ *
+ * moved: to another split, with the same label; shared: images of both.
+ */
+export interface ImageChanges {
+  run_id: string;
+  against: string;
+  shared: number;
+  added: ChangedImage[];
+  removed: ChangedImage[];
+  relabelled: ChangedImage[];
+  moved: ChangedImage[];
+  added_total: number;
+  removed_total: number;
+  relabelled_total: number;
+  moved_total: number;
+  sentence: string;
+}
+/**
+ * An image that one of two runs has otherwise. Of one that only one has, both splits and labels are that one's.
+ */
+export interface ChangedImage {
+  image: string;
+  name: string;
+  split: string;
+  label: string;
+  before_split: string;
+  before_label: string;
+}
+/**
  * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
  *
  * `config` is needed by a training alone. `device` and `gpus`: as in DeviceRequest, by default what the config says.
@@ -412,6 +445,48 @@ export interface ForkRequest {
   };
   on_schedule?: 'continue' | 'restart';
   name?: string | null;
+}
+/**
+ * steps: how many are computed again; at: from a checkpoint on, as for a fork; empty: from the first step.
+ */
+export interface VerifyRequest {
+  steps?: number;
+  at?: string;
+}
+/**
+ * The newest certificate of a run, null where there is none; and the newest task that computes it again.
+ */
+export interface Proof {
+  certificate: Certificate | null;
+  task: Run | null;
+}
+/**
+ * What came of computing steps of a run again. `certificate.json` in its folder holds the newest.
+ *
+ * checkpoint: with which it began, empty: as the run began; from_step: steps done there; last_step: the last that was
+ * computed again; steps: of how many something was compared; hashes: of the weights, of these. first_step: the first
+ * that differs, null where none does. differences: what is otherwise than when the run trained.
+ */
+export interface Certificate {
+  run: string;
+  identical: boolean;
+  checkpoint: string;
+  from_step: number;
+  last_step: number;
+  steps: number;
+  hashes: number;
+  first_step: number | null;
+  differences: Difference[];
+  sentence: string;
+  remedy: string;
+  made_at: number;
+}
+/**
+ * One thing that is otherwise than when a run trained. text: a phrase, "threads is 2 and was 1".
+ */
+export interface Difference {
+  kind: 'config' | 'threads' | 'precision' | 'device' | 'hardware' | 'data' | 'package' | 'code' | 'model';
+  text: string;
 }
 /**
  * What a run from elsewhere would execute if its user claimed it.
@@ -2148,6 +2223,8 @@ export interface Flips {
   difference: number;
   difference_low: number;
   difference_high: number;
+  bootstrap_low: number;
+  bootstrap_high: number;
   sentence: string;
 }
 /**

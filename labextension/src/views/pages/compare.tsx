@@ -10,6 +10,7 @@ import { Differences, sameText, warnings, type Column } from '../compare/differe
 import { distinct, fieldFact, resultFacts, type Fact } from '../compare/facts';
 import { EACH, groupings, groupsOf, type Group } from '../compare/groups';
 import { Highlight, HighlightProvider } from '../compare/highlight';
+import { ImageChangesCard } from '../compare/image_changes';
 import { CompareLegend } from '../compare/legend';
 import { withModelNames } from '../compare/model_names';
 import { ParallelRuns, dimensionsOf, leftOut, type Brushes } from '../compare/parallel';
@@ -184,6 +185,7 @@ function Compared({ comparison = NOTHING, choosing, onChoosing, onSwap, children
         ))}
         {shown && runs.length <= COLUMNS_UP_TO && <Differences {...{ comparison, columns, results }} />}
         {runs.length > COLUMNS_UP_TO && <RunRows {...{ columns, facts, left }} note={sameText(comparison)} />}
+        <ImageChangesCard comparison={comparison} />
         {shown && <Charts {...{ comparison, groups, ways, left }} by={way} onGroup={setBy} />}
         {verdict.data && <FlipsCard flips={verdict.data} />}
         {runs.length > 2 && (

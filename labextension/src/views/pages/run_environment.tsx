@@ -7,6 +7,7 @@ import { CopyButton } from '../ui/copy_button';
 import { bytes, count, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { OtherRun } from './other_run';
+import { Verification } from './verification';
 import '../ui/layout.css';
 import '../ui/table.css';
 import '../ui/toolbar.css';
@@ -173,6 +174,7 @@ export function EnvironmentTab({ run }: { run: RunDetail }) {
         <summary>{theirs ? 'Packages that differ' : plural(Object.keys(packages).length, 'package')}</summary>
         <Table facts={packages} other={theirs && (theirs.packages ?? {})} name={chosen?.name ?? ''} />
       </details>
+      {run.kind === 'train' && <Verification run={run} />}
       <h3>Uncommitted changes</h3>
       {git ? (
         <Diff diff={git.diff ?? ''} cut={git.diff_cut === true} />

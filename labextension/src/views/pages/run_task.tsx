@@ -4,6 +4,7 @@ import { useQuery } from '../data/use_query';
 import { ExportResult, exportOf } from '../forms/export_result';
 import { Button } from '../ui/button';
 import { count } from '../ui/format';
+import { NameLink } from '../ui/name_link';
 import { useNavigate } from '../ui/navigation';
 import { StatusText, timeLeft } from '../ui/run_state';
 import '../ui/layout.css';
@@ -23,6 +24,12 @@ interface Audit {
 const auditOf = (run: RunDetail): Audit | null => {
   const found = run.payload.audit as Audit | undefined;
   return found && typeof found.dataset === 'string' ? found : null;
+};
+
+/** The run whose steps the task computes again; null: it is another task. */
+const verifiedOf = (run: RunDetail): { run: string; title: string } | null => {
+  const found = run.payload.verify as { run: string; title: string } | undefined;
+  return found && typeof found.run === 'string' ? found : null;
 };
 
 function ExportTab({ run }: { run: RunDetail }) {
@@ -45,6 +52,18 @@ export function TaskTab({ run }: { run: RunDetail }) {
   const audit = auditOf(run);
   const { data: datasets = [] } = useQuery('datasets', {});
   if (exportOf(run)) return <ExportTab run={run} />;
+  const verified = verifiedOf(run);
+  if (verified)
+    return (
+      <div className="imgcls-stack">
+        <p role={isActive(run.state) ? 'status' : undefined}>
+          Steps of{' '}
+          <NameLink name={verified.title} to={{ view: 'run', id: verified.run }} /> are computed again, in a
+          fresh process. What came of it stands on the run’s page, under <i>Environment</i>.{' '}
+          {isActive(run.state) && <StatusText run={run} />}
+        </p>
+      </div>
+    );
   if (run.payload.speed_trial)
     return (
       <p className="imgcls-muted">

@@ -1,0 +1,83 @@
+"""The code and the versions of a run, as `reproduce` restores them; and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import train
+from imgcls_lab.engine.proofs import source_code
+from imgcls_lab.engine.proofs.reproduce import reproduce, wanted
+from imgcls_lab.errors import ConflictError, InputError
+from imgcls_lab.schemas import VerifyRequest
+
+Make = Callable[..., TrainConfig]
+FILE = "imgcls_lab/engine/optim/losses.py"
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_the_code_that_is_here_is_taken_if_it_is_the_run_s(make_config: Make, tmp_path: Path) -> None:
+    train(make_config(epochs=1), tmp_path / "run")
+    content = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert len(content["code"]) > 50
+    files = source_code.restored(content)
+    assert {*content["code"]} <= {*files}
+    source_code.install(files, tmp_path / "site", "9.9")
+    assert sha((tmp_path / "site" / FILE).read_bytes()) == content["code"][FILE]
+    assert "Version: 9.9" in (tmp_path / "site/imgcls_lab-9.9.dist-info/METADATA").read_text()
+
+
+def test_else_that_of_the_commit_with_its_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "imgcls_lab"
+    package.mkdir()
+    (package / "loop.py").write_text("rate = 1\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    (package / "loop.py").write_text("rate = 2\n")
+    trained = {
+        "code": {"imgcls_lab/loop.py": sha(b"rate = 2\n")},
+        "git": {"commit": git(tmp_path, "rev-parse", "HEAD").strip(), "diff": git(tmp_path, "diff"), "diff_cut": False},
+    }
+    (package / "loop.py").write_text("rate = 3\n")
+    monkeypatch.setattr(source_code, "PACKAGE", package)
+    assert source_code.restored(trained) == {"imgcls_lab/loop.py": b"rate = 2\n"}
+    for lost in ({"git": None}, {"git": {**trained["git"], "commit": "0" * 40}}, {"code": {}}):
+        with pytest.raises(ConflictError) as refused:
+            source_code.restored({**trained, **lost})
+        assert refused.value.reason == "no_code"
+
+
+def test_only_what_the_project_needs_is_installed_unless_plugins_may_need_more() -> None:
+    packages = {"imgcls-lab": "0.1", "torch": "2.10.0", "Pillow": "12.1.1", "nothing-of-ours": "1.0"}
+    assert wanted(packages, everything=False) == {"Pillow": "12.1.1", "torch": "2.10.0"}
+    assert wanted(packages, everything=True) == {"Pillow": "12.1.1", "nothing-of-ours": "1.0", "torch": "2.10.0"}
+
+
+def test_a_folder_that_is_taken_and_a_python_that_is_not_here_are_refused(make_config: Make, tmp_path: Path) -> None:
+    train(make_config(epochs=1), tmp_path / "run")
+    request = VerifyRequest(steps=5)
+    with pytest.raises(ConflictError) as taken:
+        reproduce(tmp_path / "run", tmp_path, request)
+    assert taken.value.reason == "exists"
+    file = tmp_path / "run/manifest.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "python": {"version": "3.0.1"}}))
+    with pytest.raises(InputError, match=r"3\.0\.1"):
+        reproduce(tmp_path / "run", tmp_path / "env", request)
+    assert not (tmp_path / "env").exists()
