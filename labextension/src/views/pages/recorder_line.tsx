@@ -4,6 +4,7 @@ import { Button } from '../ui/button';
 import { useHost, type Recorder, type RecorderState } from '../ui/host';
 import { Problem } from '../ui/messages';
 import './recorder_line.css';
+import './sidebar_section.css';
 
 const OFF: RecorderState = { recording: false, notebook: '', cells: 0, problem: '' };
 const listenToNone = () => () => undefined;
