@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from imgcls_lab.executor.devices import Device
+from imgcls_lab.planning.processes import nodes_for
+from imgcls_lab.plurals import counted
 from imgcls_lab.store.cluster import NO_DEVICE, Cluster, Waiting, fits, gpu_numbers
 from imgcls_lab.store.executors import PlacedDevice
 
@@ -46,6 +48,26 @@ class _Pool:
         self.has_gpus = bool(devices) and devices[0].kind == "cuda"
         self._names = deque(device.name for device in devices if device.name not in foreign)
         self.total = len(self._names)
+        # of a cluster's nodes; a host that is one machine has none
+        self._nodes = Counter(device.name.partition("/")[0] for device in devices if "/" in device.name)
+
+    def lack(self, run: Waiting, number: int) -> str | None:
+        """Why so many devices do not lie as the run needs them, equally many on each of its nodes; None: they do."""
+        several = run.requested_nodes
+        nodes = max(1, nodes_for(number, run.requested_gpus, several) if self.has_gpus else several)
+        of_each = number // nodes if self.has_gpus else 1
+        there = sum(found >= of_each for found in self._nodes.values())
+        if there >= nodes or not self._nodes:
+            return None
+        if nodes == 1:
+            most = max(self._nodes.values())
+            return (
+                f"Waits for {counted(number, 'GPU')} of one node: no node has more than {most}. Spread it over nodes "
+                "by num_nodes, or lower num_processes."
+            )
+        each = f" with {counted(of_each, 'GPU')} each" if self.has_gpus else ""
+        remedy = " To go on with fewer, stop it and resume it with min_processes." if self.has_gpus else ""
+        return f"Waits for {counted(nodes, 'node')}{each}: the cluster has {there} now.{remedy}"
 
     def free(self, count: int, unavailable: Set[str], held: Set[str]) -> list[str]:
         """The first free ones, at most so many. What is not free now is not asked again: a pass frees no device."""
@@ -116,9 +138,10 @@ class Scheduler:
         if (refusal := self._cluster.refusal(run)) is not None:
             return refusal
         pool = self._pool(run.requested_device)
-        numbers = self._numbers(run, gpus=pool.has_gpus)
+        numbers = self._numbers(run, pool)
         if not numbers:
-            return self.shares.refusal(run.owner, gpu_numbers(run)[-1] if pool.has_gpus else 1)
+            least = gpu_numbers(run)[-1] if pool.has_gpus else 1
+            return pool.lack(run, least) or self.shares.refusal(run.owner, least)
         found = self._find(pool, numbers)
         if found is None:
             return self._cluster.reason(run, self._turn)
@@ -142,12 +165,13 @@ class Scheduler:
         theirs = self._cluster.neighbours[run.home]
         here = [device for device in theirs.devices if device.host == self._host]
         usable = [device for device in here if fits(run.requested_device, device, gpus=theirs.has_gpu)]
-        numbers = self._numbers(run, gpus=bool(usable) and usable[0].kind == "cuda")
-        if self._cluster.refusal(run) is not None or not numbers:
-            return
         held = {device.name for device in here if (device.host, device.name) in theirs.held}
         foreign = {device.name for device in here if device.held_by}
-        found = self._find(_Pool(usable, self._foreign | foreign), numbers, held)
+        pool = _Pool(usable, self._foreign | foreign)
+        numbers = self._numbers(run, pool)
+        if self._cluster.refusal(run) is not None or not numbers:
+            return
+        found = self._find(pool, numbers, held)
         if found is not None:
             if not self._watch.keeps(run.home, self._cluster.held_in(run.home)):
                 return
@@ -155,10 +179,11 @@ class Scheduler:
             self.shares.give(run.owner, len(found))
             self._turn = self._turn or run.owner
 
-    def _numbers(self, run: Waiting, *, gpus: bool) -> list[int]:
-        """With how many devices a run may start and its owner's limits agree, the largest number first."""
-        numbers = gpu_numbers(run) if gpus else [1]
-        return [number for number in numbers if self.shares.refusal(run.owner, number) is None]
+    def _numbers(self, run: Waiting, pool: _Pool) -> list[int]:
+        """With how many devices a run may start, as nodes and its owner's limits allow, the largest number first."""
+        numbers = gpu_numbers(run) if pool.has_gpus else [1]
+        placed = [number for number in numbers if pool.lack(run, number) is None]
+        return [number for number in placed if self.shares.refusal(run.owner, number) is None]
 
     def _find(self, pool: _Pool, numbers: Sequence[int], held: Set[str] = frozenset()) -> list[str] | None:
         """Free ones of these devices, as many as the first number for which there are enough; None if there are not."""

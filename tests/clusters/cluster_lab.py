@@ -65,14 +65,15 @@ class ClusterLab(StubLab):
         self,
         *,
         gpus: int = 1,
+        nodes: int = 1,
         fewer: int | None = None,
         device: str | None = None,
         priority: int = 0,
         project_id: int | None = None,
         **wish: object,
     ) -> str:
-        """Queue a run of the stub on some GPUs of one node. fewer: with how many it may start as well."""
-        config = {"root": "/data", "device": "auto", "num_processes": gpus, "min_processes": fewer}
+        """Queue a run of the stub on some GPUs. fewer: with how many it may start as well."""
+        config = {"root": "/data", "device": "auto", "num_processes": gpus, "min_processes": fewer, "num_nodes": nodes}
         where: dict[str, Any] = {"priority": priority, "project_id": project_id, "device": device}
         request = SubmitRequest(config=config, notes=json.dumps(wish), **where)
         return self.store.runs.submit(request).id

@@ -81,17 +81,17 @@ def test_closed_nodes_are_named(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_run_that_no_node_can_take_is_told_to_spread(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scheduler such as Ray keeps it for ever, and says nothing."""
+    """A scheduler such as Ray would keep it for ever, and say nothing: it is not handed over."""
     lab.rounds_for(0.3)
     node = lab.scheduler.nodes()[0]
     two = [node.__class__(**{**vars(node), "name": name}) for name in ("node1", "node2")]
     monkeypatch.setattr(lab.scheduler, "nodes", lambda: two)
-    monkeypatch.setattr(lab.scheduler, "_start_waiting", lambda: None)
-    monkeypatch.setattr(lab.scheduler, "_status", _silent(lab.scheduler._status))
     lab.restart()
     run_id = lab.launch(gpus=3, steps=3)
     lab.rounds(lambda: "no node has more than 2" in (lab.run(run_id).message or ""), 20)
     assert "num_nodes" in (lab.run(run_id).message or "")
+    assert lab.state(run_id) is RunState.QUEUED
+    assert lab.scheduler.submitted == []
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     assert lab.end(run_id, 20).state is RunState.CANCELLED
 
@@ -107,24 +107,19 @@ def test_a_run_whose_nodes_are_lost_before_it_began_goes_on_with_the_others(
     monkeypatch.setattr(lab.scheduler, "nodes", of_state)
     lab.scheduler.paused = True
     lab.restart()
-    exact, elastic = lab.launch(gpus=4, steps=3), lab.launch(gpus=4, fewer=2, steps=3, priority=1)
+    exact, elastic = (lab.launch(gpus=4, nodes=2, fewer=fewer, steps=3, priority=bool(fewer)) for fewer in (None, 2))
     lab.rounds(lambda: lab.state(elastic) is RunState.STARTING, 20)
     assert lab.state(exact) is RunState.QUEUED
     alive["node2"] = False
     lab.rounds(lambda: lab.run(elastic).attempt == 2 and lab.state(elastic) is RunState.STARTING, 30)
     assert len(lab.run(elastic).attempts[1].devices) == 2
-    assert "the nodes of The test's cluster that live have 2" in (lab.run(elastic).attempts[0].message or "")
+    assert "2 nodes with 2 GPUs each" in (lab.run(elastic).attempts[0].message or "")
     assert lab.state(exact) is RunState.QUEUED
     lab.scheduler.paused = False
     assert lab.end(elastic).state is RunState.SUCCEEDED
-    alive["node2"] = True
-    lab.scheduler.gpus = 4
-    assert lab.end(exact).state is RunState.SUCCEEDED
-
-
-def _silent(status):  # type: ignore[no-untyped-def]
-    """A scheduler's status without its words."""
-    return lambda job: status(job).__class__(status(job).state)
+    lab.rounds(lambda: "the cluster has 1 now" in (lab.run(exact).message or ""), 20)
+    lab.scheduler.paused = alive["node2"] = True
+    lab.rounds(lambda: lab.state(exact) is RunState.STARTING, 20)
 
 
 def waiting_line(code: str) -> str:

@@ -56,13 +56,40 @@ def test_a_run_gets_free_devices_or_a_reason(run: Run, taken: dict[str, str], ge
     assert scheduler(taken)(run) == gets
 
 
+NODES = [Device(f"{node}/gpu:{n}", n, f"{node} · GPU {n}", "cuda", "") for node in ("a", "b") for n in range(4)]
+CPU_NODES = [Device(f"{node}/cpu:0", 0, f"{node} · CPU slot 0", "cpu", "") for node in ("a", "b")]
+FEWER = " To go on with fewer, stop it and resume it with min_processes."
+
+
+@pytest.mark.parametrize(
+    ("run", "nodes", "gets"),
+    [
+        (waiting(gpus=4, requested_nodes=2), NODES, ["a/gpu:0", "a/gpu:1", "a/gpu:2", "a/gpu:3"]),  # tokens
+        (waiting(gpus=4, requested_nodes=2), NODES[:4],
+         f"Waits for 2 nodes with 2 GPUs each: the cluster has 1 now.{FEWER}"),
+        (waiting(gpus=4, min_gpus=2, requested_nodes=2), NODES[:4], ["a/gpu:0", "a/gpu:1"]),
+        (waiting(gpus=8), NODES, "Waits for 8 GPUs of one node: no node has more than 4. Spread it over nodes by "
+                                 "num_nodes, or lower num_processes."),
+        (waiting(gpus=8, min_gpus=3), NODES, ["a/gpu:0", "a/gpu:1", "a/gpu:2", "a/gpu:3"]),
+        (waiting(requested_nodes=2), CPU_NODES, ["a/cpu:0"]),
+        (waiting(requested_nodes=2), CPU_NODES[:1], "Waits for 2 nodes: the cluster has 1 now."),
+    ],
+)  # fmt: skip
+def test_a_run_of_a_cluster_gets_no_place_that_its_nodes_do_not_have(run: Run, nodes: list[Device], gets: object):
+    """The cluster's own scheduler would keep such a job for ever, and the devices with it."""
+    assert scheduler({}, here=nodes)(run) == gets
+
+
+@pytest.mark.parametrize("here", [(*GPUS, CPU), NODES])
 @pytest.mark.parametrize(
     ("gpus", "least", "nodes"), [(2**31 - 1, 1, 1), (2**31 - 1, -5, 2**31 - 1), (0, 0, 1), (-7, -9, -1), (2, -5, 0)]
 )
-def test_numbers_that_no_config_allows_cost_nothing_and_take_a_gpu(gpus: int, least: int, nodes: int):
+def test_numbers_that_no_config_allows_cost_nothing_and_take_a_gpu(
+    here: list[Device], gpus: int, least: int, nodes: int
+):
     """Rows that another user of the database wrote: they neither fill the memory nor start without a device."""
-    got = scheduler({})(waiting("cuda", gpus=gpus, min_gpus=least, requested_nodes=nodes))
-    assert isinstance(got, str) or 1 <= len(got) <= 2
+    got = scheduler({}, here)(waiting("cuda", gpus=gpus, min_gpus=least, requested_nodes=nodes))
+    assert isinstance(got, str) or 1 <= len(got) <= 8
 
 
 def test_without_a_gpu_anywhere_auto_means_a_cpu_slot():

@@ -201,8 +201,7 @@ class ClusterBackend:
         if job.state is JobState.WAITING:
             title = self._scheduler.title
             where = f"Waits in the queue of {title}." if job.handed_over else f"Waits until {title} takes it."
-            reason = job.reason or self._too_large(run_id, attempt)
-            return OwnerStatus(OwnerState.WAITING, f"{where} {reason}".strip())
+            return OwnerStatus(OwnerState.WAITING, f"{where} {job.reason}".strip())
         if job.state is JobState.RUNNING:
             return OwnerStatus(OwnerState.RUNNING) if begun else self._beginning(run_id, attempt, job)
         if job.state is JobState.UNKNOWN:
@@ -256,17 +255,21 @@ class ClusterBackend:
     def _without_place(self, run_id: str, attempt: int) -> str:
         """Why the nodes that live have no place for a job, for so long that a restart is no reason; empty: they have.
 
-        Such a job would wait until its nodes are back, though the run could go on with fewer GPUs.
+        Such a job would wait until its nodes are back, though the run may be able to go on with fewer. The scheduler's
+        pass gives no run a place that is none, so this comes of nodes that were lost since.
         """
-        job, wanted = job_id(run_id, attempt), self._gpus_of(run_id, attempt)
-        there = sum(node.gpus for node in self._watch.nodes() if node.alive)
-        if self._watch.takes_none() is not None or there >= wanted:
+        job, nodes = job_id(run_id, attempt), self._nodes_of(run_id, attempt)
+        gpus = _whole(self._launch(run_id, attempt).get("gpus"), 0)
+        there = sum(node.gpus >= gpus for node in self._watch.nodes() if node.alive)
+        if self._watch.takes_none() is not None or there >= nodes:
             self._since.pop((job, "without place"), None)
             return ""
         if self._seconds(job, "without place") <= self._settings.lease:
             return ""
-        title = self._scheduler.title
-        return f"It was taken back: it has {counted(wanted, 'GPU')}, and the nodes of {title} that live have {there}"
+        each = f" with {counted(gpus, 'GPU')}{' each' * (nodes > 1)}" if gpus else ""
+        return (
+            f"It was taken back: it is for {counted(nodes, 'node')}{each}, and {self._scheduler.title} has {there} now"
+        )
 
     def _take_back(self, run_id: str, attempt: int, why: str = "") -> bool:
         """End a job that waits: Ray ends such a job only once it has a place. Whether it can never begin any more.
@@ -340,27 +343,6 @@ class ClusterBackend:
 
     def _nodes_of(self, run_id: str, attempt: int) -> int:
         return _whole(self._launch(run_id, attempt).get("nodes"), 1)
-
-    def _gpus_of(self, run_id: str, attempt: int) -> int:
-        """Of all nodes of a job together."""
-        return _whole(self._launch(run_id, attempt).get("gpus"), 0) * self._nodes_of(run_id, attempt)
-
-    def _too_large(self, run_id: str, attempt: int) -> str:
-        """A sentence about a job that asks for more GPUs of a node, or more such nodes, than there are; else empty."""
-        gpus, nodes = _whole(self._launch(run_id, attempt).get("gpus"), 0), self._nodes_of(run_id, attempt)
-        alive = [node.gpus for node in self._watch.nodes() if node.alive]
-        most, enough = max(alive, default=gpus), sum(of_node >= gpus for of_node in alive)
-        if gpus <= most and (enough >= nodes or not alive):
-            return ""
-        if gpus <= most:
-            return (
-                f"It asks for {counted(nodes, 'node')} with {counted(gpus, 'GPU')} each, and the cluster "
-                f"has {enough} now. It waits for others; to go on with fewer, stop it and resume it with min_processes."
-            )
-        return (
-            f"It asks for {counted(gpus, 'GPU')} of one node, and no node has more than {most}. Stop it, and spread it "
-            "over nodes by num_nodes, or lower num_processes."
-        )
 
     def _store_url(self, run_id: str, attempt: int) -> str:
         """The object store by which the attempt's folder comes; empty where its node shares the home."""
