@@ -31,6 +31,7 @@ from imgcls_lab.forks import Beginning
 from imgcls_lab.settings import Settings
 
 _POLL = 0.1  # seconds
+_GRACE = 10.0  # seconds that a cancelled process has to end
 _DECIDED = {"threads": "threads", "precision": "precision"}  # field of a config, and what the manifest has decided
 OnPhase = Callable[[str, int, int], None]  # what it does, done, of all
 
@@ -144,13 +145,22 @@ def compute(again: Path, rerun: Rerun, on_phase: OnPhase, stopped: Callable[[], 
                 raise JobCancelledError("It was cancelled.")
             time.sleep(_POLL)
     finally:
-        process.kill()
-        process.wait()
+        _end(process)
     if record.failed is not None:
         raise ModelError(f"The steps cannot be computed again. {record.failed.message}", reason="failed")
     if not record.steps or record.steps[-1] < rerun.until:
         raise _died(again, process.returncode)
     return record
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it, so that it ends its own children, too; at once if it does not."""
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _died(again: Path, code: int) -> ImgclsError:
