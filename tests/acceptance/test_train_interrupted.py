@@ -132,7 +132,7 @@ def interrupted_after(seconds: float | None, config: TrainConfig) -> tuple[str, 
                 process.wait(seconds)
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-4000:]
     return first + out, time.monotonic() - begun
 

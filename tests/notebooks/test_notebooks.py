@@ -108,6 +108,29 @@ def test_planted_mistakes_are_found_and_corrected(own: Settings, tmp_path: Path)
     assert said(outputs["retrain"])
 
 
+def test_a_fork_goes_on_to_the_last_bit(own: Settings, tmp_path: Path) -> None:
+    _, outputs = execute("fork", tmp_path)
+    assert said(outputs["exact"]).strip().endswith("\nthe same bits")
+    parent, longer, slower = (
+        lab.runs(name=name)[0] for name in ("digits", "digits, to 6 epochs", "from epoch 2, slower")
+    )
+    assert [run.view.fork_epoch for run in (parent, longer, slower)] == [None, 4.0, 2.0]
+    assert said(outputs["lineage"]).count("from epoch") == 4  # it stands in a name, too
+    assert "<svg" in outputs["compare"][0]["data"]["text/html"]
+
+
+def test_ones_own_photographs_are_learnt_and_the_misplaced_one_is_found(own: Settings, tmp_path: Path) -> None:
+    _, outputs = execute("photos", tmp_path)
+    (run,) = lab.runs(name="places")
+    best = run.view.best
+    assert best is not None
+    assert best.value > 0.9
+    suspects = lab.dataset("photographs").problems("label_error", n=None).frame
+    assert "beach/IMG_0500.jpg" in {name for names in suspects["names"] for name in names}
+    assert "copy 1" in said(outputs["audit"])
+    assert "forest" in said(outputs["use"])
+
+
 def test_a_batch_of_notebooks_is_queued_and_compared(own: Settings, tmp_path: Path) -> None:
     _, outputs = execute("batch", tmp_path)
     runs = lab.runs(project="batch")

@@ -18,6 +18,7 @@ const TYPES = {
 // ms on the screen; after that it is in Lab's list of notifications, and what went wrong in the panel's, too
 const SHORT = 8000;
 const LONG = 20_000;
+const AT_ONCE = 3; // runs that have ended well and are told one by one; of more only how many
 
 /** Whether an alert is shown at a level. A sweep tells its own end, once; of its trials only who wants all is told. */
 function isWanted({ kind, sweep_id, dismissed }: Alert, level: Preferences['notifications']): boolean {
@@ -36,23 +37,31 @@ export function notify(
 ): void {
   const known = new Set<string>();
   let begun = false;
-  const report = (alert: Alert, isNew: boolean) => {
-    const news = !known.has(alert.id);
-    known.add(alert.id);
-    if (!news || !isNew || !isWanted(alert, level())) return;
-    const { run_id } = alert;
+  const show = ({ kind, text, run_id }: Alert) => {
     const actions = run_id ? [{ label: trans.__('Open'), callback: () => open(run_id) }] : [];
-    emit(alert.text, TYPES[alert.kind], { autoClose: alert.kind === 'finished' ? SHORT : LONG, actions });
+    emit(text, TYPES[kind], { autoClose: kind === 'finished' ? SHORT : LONG, actions });
+  };
+  const report = (alerts: readonly Alert[], isNew: boolean) => {
+    const news = alerts.filter(({ id }) => !known.has(id) && known.add(id));
+    const wanted = isNew ? news.filter(alert => isWanted(alert, level())) : [];
+    const ends = wanted.filter(({ kind }) => kind === 'finished');
+    const many = ends.length > AT_ONCE;
+    for (const alert of wanted) if (!many || alert.kind !== 'finished') show(alert);
+    if (many)
+      emit(trans.__('%1 runs have finished. The panel lists them.', ends.length), 'success', {
+        autoClose: SHORT,
+        actions: [],
+      });
   };
   /** The first query learns what is old; each later one finds what was missed while the connection was broken. */
   const query = async () => {
     const alerts = await source.query('alerts', { limit: NEWEST_ALERTS }, signal);
-    for (const alert of [...alerts].reverse()) report(alert, begun);
+    report([...alerts].reverse(), begun);
     begun = true;
   };
   source.subscribe(
     { kind: 'alerts' },
-    batch => batch.alerts.forEach(alert => report(alert, begun)), // the first batch has those from before, too
+    batch => report(batch.alerts, begun), // the first batch has those from before, too
     connection => {
       if (connection === 'live' || connection === 'gap') query().catch(() => undefined); // asked again when the connection is back
     },

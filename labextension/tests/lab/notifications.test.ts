@@ -51,6 +51,20 @@ describe('notifications', () => {
     expect(emit.mock.calls.map(([text]) => text)).toEqual(['“lr” has finished.']);
   });
 
+  it('tell of many that have finished at once only how many; each that failed by itself', async () => {
+    const { source, emit, topic } = listening({ alerts: () => [] });
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    const ends = [1, 2, 3, 4].map(n =>
+      alert({ id: `e${n}`, kind: 'finished', text: `“${n}” has finished.` }),
+    );
+    topic.push({ kind: 'alerts', alerts: [...ends, alert()] });
+    topic.push({ kind: 'alerts', alerts: ends.slice(2) });
+    expect(emit.mock.calls.map(([text]) => text)).toEqual([
+      '“a” failed: no reason',
+      '%1 runs have finished. The panel lists them.',
+    ]);
+  });
+
   it('stay away where the user does not want them', async () => {
     const shown = async (level: Preferences['notifications']) => {
       const { source, emit, topic } = listening({ alerts: () => [] }, level);

@@ -13,24 +13,24 @@ export interface Colours {
   series: string[];
 }
 
-/** The colours at an element. Variables may hold var() and light-dark(), so the browser resolves them. */
+const SERIES = Array.from({ length: SERIES_COLOURS }, (_, i) => `series-${i + 1}`);
+const NAMES = ['text', 'text-muted', 'line', 'bg', ...SERIES];
+
+/** The colours at an element. Variables may hold var() and light-dark(), so the browser resolves them; all at once, since
+ * each look after a change costs a pass over the styles. */
 export function coloursAt(element: HTMLElement): Colours {
-  const probe = document.createElement('span');
-  probe.style.display = 'none';
-  element.append(probe);
-  const read = (name: string) => {
+  const holder = document.createElement('span');
+  holder.style.display = 'none';
+  const probes = NAMES.map(name => {
+    const probe = document.createElement('i');
     probe.style.color = `var(--imgcls-${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const colours = {
-    text: read('text'),
-    muted: read('text-muted'),
-    line: read('line'),
-    background: read('bg'),
-    series: Array.from({ length: SERIES_COLOURS }, (_, i) => read(`series-${i + 1}`)),
-  };
-  probe.remove();
-  return colours;
+    return probe;
+  });
+  holder.append(...probes);
+  element.append(holder);
+  const [text, muted, line, background, ...series] = probes.map(probe => getComputedStyle(probe).color);
+  holder.remove();
+  return { text: text!, muted: muted!, line: line!, background: background!, series };
 }
 
 const watchers = new Set<() => void>();
