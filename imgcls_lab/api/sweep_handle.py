@@ -19,7 +19,7 @@ from imgcls_lab.api.sweep_cells import Look, SweepCell
 from imgcls_lab.api.validation import project_id
 from imgcls_lab.batch import notebook_source as notebooks
 from imgcls_lab.batch.submit_sweep import submit_sweep
-from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, trial_config
+from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, trial_config, trials_budget
 from imgcls_lab.batch.sweep_view import request_of, sweep_view
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import format_metric
@@ -51,6 +51,8 @@ def sweep(
     budget: int | Mapping[str, int] | None = None,
     notebook: str | Path | None = None,
     pruner: str | None = None,
+    eta: int | None = None,
+    min_epochs: int | None = None,
     direction: str = "auto",
     parallel: int | None = None,
     seed: int = 0,
@@ -64,8 +66,9 @@ def sweep(
     """Queue a sweep of trainings, or with `notebook` of a notebook; it goes on after this process ends.
 
     base: what all trials share, a config or the notebook's parameters. space: by name `[1e-4, 1e-3]` for these
-    values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy: grid, random, tpe or
-    asha (random with early ends). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
+    values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy: grid, random, tpe,
+    asha (random with early ends), halving or hyperband (the best 1/eta of a rung go on, at first after min_epochs or
+    more). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
     Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError, ConfigError
     and DataError before anything is queued.
 
@@ -78,6 +81,8 @@ def sweep(
         "strategy": strategy,
         "metric": metric,
         "pruner": pruner,
+        "eta": eta,
+        "min_epochs": min_epochs,
         "direction": direction,
         "parallel": parallel,
         "seed": seed,
@@ -227,6 +232,8 @@ class Sweep:
     def results(self) -> pd.DataFrame:
         """A row a trial, index `trial`: its parameters, state, value of the metric, epochs, seconds, and run.
 
+        With rungs there is a column `rung`, from 1: to which it trains, at which it waits, or at which it was left.
+
         >>> sweep.results()["state"].tolist()
         ['succeeded', 'succeeded']
         """
@@ -239,13 +246,15 @@ class Sweep:
                 "state": trial.state,
                 view.metric: trial.value,
                 "epochs": trial.curve[-1].epoch if trial.curve else 0,
+                "rung": trial.rung,
                 "seconds": trial.ran if trial.ended_at else None,
                 "run": trial.run_id,
             }
             for trial in view.trials
         ]
         index = pd.Index([trial.number for trial in view.trials], name="trial")
-        columns = [*view.space, "state", view.metric, "epochs", "seconds", "run"]
+        rung = ["rung"] if view.brackets else []
+        columns = [*view.space, "state", view.metric, "epochs", *rung, "seconds", "run"]
         return pd.DataFrame(rows, index=index, columns=columns)
 
     def wait(self, timeout: float | None = None) -> Self:
@@ -280,8 +289,8 @@ class Sweep:
         self.run.resume()
         return self
 
-    def extend(self, space: Space, name: str | None = None) -> Sweep:
-        """A sweep over more values of the same parameters; it reuses the trials of this one.
+    def extend(self, space: Space | None = None, name: str | None = None, *, trials: int | None = None) -> Sweep:
+        """A sweep over more values of the same parameters, or of more trials; it reuses the trials of this one.
 
         Raises ConfigError where nothing is new.
 
@@ -289,21 +298,24 @@ class Sweep:
         >>> wider.stop().name
         'rates'
         """
-        added = make_request(base={}, space=space).space
         merged: dict[str, Choices | Range] = dict(self.request.space)
-        for key, item in added.items():
+        for key, item in make_request(base={}, space=space).space.items() if space is not None else ():
             before = merged.get(key)
             if isinstance(before, Choices) and isinstance(item, Choices):
                 merged[key] = Choices(values=list(dict.fromkeys([*before.values, *item.values])))
             else:
                 merged[key] = item
-        if merged == self.request.space:
+        known = trials_budget(self.request)
+        if merged == self.request.space and (trials is None or trials == known):
             text = f"The sweep “{self.run.name}” has all of these values already. To run what is missing, fill it."
             raise ConfigError(text, [Problem("space", text)])
+        if trials is not None and known is not None and trials < known:
+            text = f"The sweep “{self.run.name}” has {known} trials; give more of them."
+            raise ConfigError(text, [Problem("trials", text)])
         view = self.run.view
         update = {
             "space": merged, "name": name or view.name, "project_id": view.project_id, "notes": view.notes,
-            "priority": view.priority,
+            "priority": view.priority, "trials": trials or self.request.trials,
         }  # fmt: skip
         return launch_sweep(self.request.model_copy(update=update))
 

@@ -27,12 +27,15 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from imgcls_lab import run_layout, run_paths
-from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
+from imgcls_lab.batch.rungs import halves
+from imgcls_lab.batch.sweep_spec import grid, higher_is_better, point_of, pruner_of, trials_budget
 from imgcls_lab.config.saved import FORMER_FIELDS, upgraded
+from imgcls_lab.errors import InputError
 from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
 
 log = logging.getLogger(__name__)
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+DRAWS = 200  # samples for each trial that is wanted, before the space counts as too small
 MIN_RESULTS = 8  # with fewer the importance means nothing
 
 
@@ -55,13 +58,16 @@ class Study:
             pruner=_pruner(request),
             load_if_exists=True,
         )
-        if request.strategy == "grid":
-            for params in grid(request.space):
-                self._study.enqueue_trial(params, skip_if_exists=True)
+        for params in _known_beforehand(request, self.distributions):
+            self._study.enqueue_trial(dict(params), skip_if_exists=True)
 
     # ── what there is ───────────────────────────────────────────────────────────────────────────────────────
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def params_of(self, trial: FrozenTrial) -> dict[str, Scalar]:
+        """The values of a trial, also of one that waits in line."""
+        return trial.params or dict(trial.system_attrs.get("fixed_params", {}))
 
     def running(self) -> list[FrozenTrial]:
         """Trials without a result. A trial that a kill cut off while it was made is given up."""
@@ -80,13 +86,14 @@ class Study:
         if self.trials(TrialState.WAITING):
             return True
         budget = trials_budget(self.request)
-        return self.request.strategy != "grid" and (budget is None or self.budget_used() < budget)
+        beforehand = self.request.strategy == "grid" or halves(self.request)
+        return not beforehand and (budget is None or self.budget_used() < budget)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────
     def ask(self) -> FrozenTrial:
         """The next trial."""
         number = len(self.trials())
-        self._study.sampler = _sampler(self.request, (self.request.seed * 1_000_003 + number) % 2**32)
+        self._study.sampler = _sampler(self.request, _seed(self.request, number))
         trial = self._study.ask(self.distributions)
         return self.trials()[trial.number]
 
@@ -153,6 +160,38 @@ def _distribution(item: Choices | Range) -> BaseDistribution:
     if item.whole:
         return IntDistribution(int(item.low), int(item.high), log=item.log, step=int(item.step or 1))
     return FloatDistribution(item.low, item.high, log=item.log, step=item.step)
+
+
+def _known_beforehand(
+    request: SweepRequest, distributions: Mapping[str, BaseDistribution]
+) -> Iterable[Mapping[str, Scalar]]:
+    """The trials of a sweep that asks for all at once: they depend on no result."""
+    if request.strategy == "grid":
+        return grid(request.space)
+    return drawn(request, distributions) if halves(request) else ()
+
+
+def drawn(request: SweepRequest, distributions: Mapping[str, BaseDistribution]) -> list[dict[str, Scalar]]:
+    """The trials of the brackets: random samples, each once. More of them begin with the same ones.
+
+    Random search with the same seed draws these, too. Raises InputError where the space seems to have fewer points.
+    """
+    wanted = trials_budget(request) or 0
+    sampled = optuna.create_study()
+    found: dict[str, dict[str, Scalar]] = {}
+    for number in range(DRAWS * wanted):
+        sampled.sampler = _sampler(request, _seed(request, number))
+        params = sampled.ask(dict(distributions)).params
+        found.setdefault(point_of(params), params)
+        if len(found) == wanted:
+            return [*found.values()]
+    text = f"In {DRAWS * wanted:,} samples of the space there are {len(found)} different ones, and {wanted} are wanted."
+    raise InputError(f"{text} Take fewer trials, or more values.")
+
+
+def _seed(request: SweepRequest, number: int) -> int:
+    """Of the sampler of one trial."""
+    return (request.seed * 1_000_003 + number) % 2**32
 
 
 def _sampler(request: SweepRequest, seed: int) -> optuna.samplers.BaseSampler:

@@ -8,7 +8,6 @@ queued, under the trial's identity.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -20,8 +19,10 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from imgcls_lab import run_layout
+from imgcls_lab.batch.halving import Halving
 from imgcls_lab.batch.optuna_study import DONE, Study
-from imgcls_lab.batch.sweep_spec import describe, higher_is_better, trials_budget
+from imgcls_lab.batch.rungs import halves
+from imgcls_lab.batch.sweep_spec import describe, higher_is_better, point_of, trials_budget
 from imgcls_lab.batch.sweep_view import SweepRecord, TrialRecord, request_of, sweep_view
 from imgcls_lab.batch.trial_runs import TrialRuns
 from imgcls_lab.errors import (
@@ -69,6 +70,8 @@ class SweepDriver:
         self._request = request_of(self._sweep)
         self._study = Study(folder, self._request)
         self._runs = TrialRuns(store, self._sweep, self._request)
+        halving = (store, self._sweep, self._request, self._study, self._runs)
+        self._halving = Halving(*halving) if halves(self._request) else None
         self._epochs: dict[str, float] = {}  # that each run has done
         self._written = ""  # what trials.json holds
         self._next_ensure = 0.0
@@ -127,6 +130,10 @@ class SweepDriver:
     # ── one round ───────────────────────────────────────────────────────────────────────────────────────────
     def _round(self) -> bool:
         """Advance every trial under way, and ask for more while slots are free. True: all is done."""
+        if self._halving is not None:
+            is_over = self._halving.round(self.stopping)
+            self._write_record()
+            return is_over
         under_way = [trial for trial in self._study.running() if self._advance(trial)]
         slots = self._runs.slots()
         while len(under_way) < slots and self._has_budget() and self._study.has_more() and not self.stopping.is_set():
@@ -176,6 +183,8 @@ class SweepDriver:
         if not trial.user_attrs.get("begun"):
             found = self._runs.begin(trial.params, identity, found)
             self._study.set_attributes(trial, begun=True, identity=identity, run_id=found.id)
+        elif found is not None and self._runs.is_paused(found):  # for a sweep with rungs, which had it before
+            found = self._runs.begin(trial.params, identity, found)
         return found
 
     def _prune(self, trial: FrozenTrial, run: RunView, curve: list[tuple[int, float]]) -> None:
@@ -198,6 +207,8 @@ class SweepDriver:
                 self._epochs[run_id] = run.epoch
         if self.store.runs.lost_attempts(self._sweep.id):
             return
+        if self._halving is not None:
+            self._halving.forget_queued()
         running = self._study.running()
         for trial in running:
             self._study.set_attributes(trial, begun=False)
@@ -227,19 +238,7 @@ class SweepDriver:
         if results != self._results:
             self._results, self._importance = results, self._study.importance()
         record = SweepRecord(
-            trials=[
-                TrialRecord(
-                    number=trial.number,
-                    params=trial.params,
-                    identity=trial.user_attrs.get("identity"),
-                    run_id=trial.user_attrs.get("run_id"),
-                    pruned=bool(trial.user_attrs.get("pruned")),
-                    value=trial.value if trial.state is TrialState.COMPLETE else None,
-                    curve=[CurvePoint(epoch=e, value=v) for e, v in sorted(trial.intermediate_values.items())],
-                    message=trial.user_attrs.get("message"),
-                )
-                for trial in trials
-            ],
+            trials=[self._record(trial) for trial in trials],
             importance=self._importance,
         )
         text = record.model_dump_json()
@@ -247,11 +246,28 @@ class SweepDriver:
             return
         self._written = text
         run_layout.write_atomic(self.folder / run_layout.TRIALS, text)
-        # by their values: a trial that fills a hole replaces the one before it
-        done = len({json.dumps(trial.params, sort_keys=True) for trial in trials if trial.state in DONE})
+        self._events.write(self._halving.phase() if self._halving is not None else self._phase(trials))
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        """A trial as readers get it."""
+        known = {name: trial.user_attrs[name] for name in ("identity", "run_id", "message") if name in trial.user_attrs}
+        if self._halving is not None:
+            known |= self._halving.record(trial)
+        return TrialRecord(
+            number=trial.number,
+            params=trial.params,
+            pruned=bool(trial.user_attrs.get("pruned")),
+            value=trial.value if trial.state is TrialState.COMPLETE else None,
+            curve=[CurvePoint(epoch=epoch, value=value) for epoch, value in sorted(trial.intermediate_values.items())],
+            **known,
+        )
+
+    def _phase(self, trials: list[FrozenTrial]) -> Phase:
+        """How far it is. By their values: a trial that fills a hole replaces the one before it."""
+        done = len({point_of(trial.params) for trial in trials if trial.state in DONE})
         total = trials_budget(self._request)
         name = f"{done} of {counted(total, 'trial')}" if total else counted(done, "trial")
-        self._events.write(Phase(name=name, done=done, total=total))
+        return Phase(name=name, done=done, total=total)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from imgcls_lab.batch import rungs
 from imgcls_lab.batch.derived_parameters import unreached
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, InputError, Problem
-from imgcls_lab.schemas import Choices, Pruner, Range, Scalar, SweepRequest
+from imgcls_lab.schemas import BracketView, Choices, Pruner, Range, Scalar, SweepRequest
 from imgcls_lab.schemas.limits import MAX_ALL_CHOICES
 from imgcls_lab.validation_errors import closest, field_names, joined, problems
 
@@ -80,6 +81,8 @@ def check_space(request: SweepRequest) -> None:
         )
     if request.strategy == "grid" and (request.trials or request.epochs):
         found.append(Problem("trials", "A grid runs each of its cells; it has no other budget."))
+    if not found:
+        found += rungs.problems(request, points(request.space))
     if found:
         raise InputError(f"This sweep cannot be used. {joined(found)}", found)
 
@@ -201,9 +204,27 @@ def trials_budget(request: SweepRequest) -> int | None:
     """How many trials it may ask for; None where only the epochs count."""
     if request.strategy == "grid":
         return grid_size(request.space)
+    if rungs.halves(request):
+        return rungs.trials_of(brackets(request))
     if request.trials is None and request.epochs is None:
         return USUAL_TRIALS
     return request.trials
+
+
+def brackets(request: SweepRequest) -> list[BracketView]:
+    """Of a sweep that compares its trials at rungs; none of another one."""
+    return rungs.brackets(request, points(request.space)) if rungs.halves(request) else []
+
+
+def epochs_budget(request: SweepRequest) -> int | None:
+    """How many epochs its trials may train together, or will by its rungs; None: there is no limit."""
+    return rungs.planned_epochs(brackets(request)) if rungs.halves(request) else request.epochs
+
+
+def points(space: Mapping[str, Choices | Range]) -> float:
+    """How many different trials a space has; infinite with a range of numbers without a step."""
+    endless = (isinstance(item, Range) and not item.whole and item.step is None for item in space.values())
+    return math.inf if any(endless) else grid_size(space)
 
 
 def grid(space: Mapping[str, Choices | Range]) -> Iterator[dict[str, Scalar]]:
@@ -228,6 +249,11 @@ def _values(item: Choices | Range) -> Sequence[Scalar]:
     step = item.step or 1
     numbers = [item.low + step * i for i in range(_count(item))]
     return [int(number) for number in numbers] if item.whole else [float(f"{number:.12g}") for number in numbers]
+
+
+def point_of(params: Mapping[str, Scalar]) -> str:
+    """What tells two trials apart: their values, as one text."""
+    return json.dumps(params, sort_keys=True)
 
 
 def describe(params: Mapping[str, Scalar]) -> str:

@@ -6,19 +6,28 @@ is a hole. To fill a sweep is to run its holes.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
 from imgcls_lab import run_layout, run_paths
-from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
+from imgcls_lab.batch.rungs import eta_of, halves
+from imgcls_lab.batch.sweep_spec import (
+    brackets,
+    epochs_budget,
+    grid,
+    higher_is_better,
+    point_of,
+    pruner_of,
+    trials_budget,
+)
 from imgcls_lab.config import title_of
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.events import ACTIVE, RunKind, RunState
+from imgcls_lab.events import ACTIVE, ENDED, RunKind, RunState
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import CurvePoint, RunDetail, RunView, Scalar, SweepRequest, SweepView, TrialView
 from imgcls_lab.store import Store
 
@@ -34,6 +43,11 @@ class TrialRecord(BaseModel):
     value: float | None = None
     curve: list[CurvePoint] = []
     message: str | None = None  # why it could not be run
+    bracket: int | None = None  # of a sweep with rungs, from 0
+    rung: int | None = None  # from 1: to which it trains, at which it waits, or at which it was left
+    waits_for: int | None = None  # how many others have still to come to its rung; None: it does not wait
+    rank: int | None = None  # with which it was left at its rung
+    of: int | None = None  # trials that came to that rung
 
 
 class SweepRecord(BaseModel):
@@ -78,11 +92,11 @@ def sweep_view(store: Store, text: str) -> SweepView:
     cells: dict[str, TrialView] = {}
     if request.strategy == "grid":
         for params in grid(request.space):
-            cells[_key(params)] = _trial(len(cells), TrialRecord(number=len(cells), params=params), None, live)
+            cells[point_of(params)] = _trial(len(cells), TrialRecord(number=len(cells), params=params), None, live)
     for recorded in record.trials:  # a trial that fills a hole comes after the trial that it replaces
-        known = cells.get(_key(recorded.params))
+        known = cells.get(point_of(recorded.params))
         number = known.number if known else len(cells)
-        cells[_key(recorded.params)] = _trial(number, recorded, runs.get(recorded.run_id or ""), live)
+        cells[point_of(recorded.params)] = _trial(number, recorded, runs.get(recorded.run_id or ""), live)
     trials = list(cells.values())
     return SweepView(
         run_id=run.id,
@@ -107,15 +121,29 @@ def _plan(request: SweepRequest) -> dict[str, Any]:
         "space": request.space,
         "titles": {name: title_of(name) if request.notebook is None else name for name in request.space},
         "planned": trials_budget(request),
-        "epochs_budget": request.epochs,
+        "epochs_budget": epochs_budget(request),
+        "eta": eta_of(request) if halves(request) else None,
+        "brackets": brackets(request),
     }
 
 
 def _trial(number: int, recorded: TrialRecord, run: RunView | None, live: bool) -> TrialView:
     state, hole = _state(recorded, run, live)
-    message = recorded.message or (run.message if run else None)
-    of_record = {name: getattr(recorded, name) for name in ("params", "identity", "value", "curve")}
+    message = recorded.message or _of_rung(recorded, state) or (run.message if run else None)
+    names = ("params", "identity", "value", "curve", "bracket", "rung")
+    of_record = {name: getattr(recorded, name) for name in names}
     return TrialView(number=number, state=state, hole=hole, message=message, **of_record, **_of_run(run))
+
+
+def _of_rung(recorded: TrialRecord, state: str) -> str | None:
+    """What a trial that is paused or was left says of its rung."""
+    if state == "pruned" and recorded.rank is not None:
+        return f"Left at rung {recorded.rung}: rank {recorded.rank} of {recorded.of}."
+    if state == "waiting" and recorded.waits_for is not None:
+        return f"Waits at rung {recorded.rung} for {counted(recorded.waits_for, 'other')}."
+    if state == "stopped" and recorded.waits_for is not None:
+        return f"Stands at rung {recorded.rung}. Fill the sweep, and it is compared with the others there."
+    return None
 
 
 def _of_run(run: RunView | None) -> dict[str, Any]:
@@ -138,6 +166,10 @@ def _state(recorded: TrialRecord, run: RunView | None, live: bool) -> tuple[Any,
         return "failed", True
     if run is None:
         return ("missing", True) if recorded.run_id else ("waiting", not live)
+    if recorded.rank is not None and run.state in ENDED:
+        return "pruned", False
+    if recorded.waits_for is not None and run.state is RunState.STOPPED:
+        return ("waiting", False) if live else ("stopped", True)
     match run.state:
         case RunState.QUEUED:
             return "queued", False
@@ -155,7 +187,3 @@ def _best(trials: Iterable[TrialView], higher: bool) -> int | None:
     done = [trial for trial in trials if trial.state == "succeeded" and trial.value is not None]
     best = (max if higher else min)(done, key=lambda trial: trial.value or 0.0, default=None)
     return best.number if best else None
-
-
-def _key(params: Mapping[str, Scalar]) -> str:
-    return json.dumps(params, sort_keys=True)

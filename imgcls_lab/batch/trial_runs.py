@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from imgcls_lab import pausing
 from imgcls_lab.batch import trial_identity
 from imgcls_lab.batch.notebook_source import NotebookSource, parse
 from imgcls_lab.batch.parameters import checked
+from imgcls_lab.batch.rungs import HALVES
 from imgcls_lab.batch.sweep_spec import describe, metric_tag, pruner_of, trial_config
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, DataError
@@ -95,27 +97,39 @@ class TrialRuns:
             default=None,
         )
 
-    def begin(self, params: Mapping[str, Scalar], identity: str, found: RunView | None) -> RunView:
-        """Queue a trial, or resume the run that there is of it; one that another user has left is not resumed."""
+    def begin(
+        self, params: Mapping[str, Scalar], identity: str, found: RunView | None, until_epoch: int | None = None
+    ) -> RunView:
+        """Queue a trial, or resume the run that there is of it; one that another user has left is not resumed.
+
+        until_epoch: it pauses after it; None: it trains to its end.
+        """
         key = _key(identity)
         if found is not None and found.state in RESUMABLE and not found.may_change:
             found, key = None, f"{key}:{self._sweep.owner}"
         if found is not None and found.state in RESUMABLE:
             try:
-                return self._store.runs.resume(found.id)
+                return self._store.runs.resume(found.id, until=until_epoch)
             except ConflictError:  # another process was first
                 return self._store.runs.by_id([found.id]).get(found.id, found)
         if found is not None:
             return found
         try:
-            return self._store.runs.submit(self._submission(params, key))
+            return self._store.runs.submit(self._submission(params, key, until_epoch))
         except ConflictError:  # another sweep has queued the same trial just now
             again = self.find(identity)
             if again is None:
                 raise
             return again
 
-    def _submission(self, params: Mapping[str, Scalar], key: str) -> SubmitRequest:
+    def is_paused(self, run: RunView) -> bool:
+        """Whether it is stopped at the epoch until which it was to train, by a sweep that pauses its trials."""
+        if run.state is not RunState.STOPPED or self._source is not None:
+            return False
+        until = pausing.until_epoch(self._store.runs.get(run.id).payload)
+        return until is not None and run.epoch >= until
+
+    def _submission(self, params: Mapping[str, Scalar], key: str, until_epoch: int | None) -> SubmitRequest:
         common: dict[str, Any] = {
             "name": f"{self._sweep.name}: {describe(params)}"[:200],
             "project_id": self._sweep.project_id,
@@ -128,7 +142,10 @@ class TrialRuns:
             payload = {**self._notebook, "parameters": self._parameters(params)}
             return SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, device=self._request.device, **common)
         config: TrainConfig = trial_config(self._request, params)
-        return SubmitRequest(config=config.model_dump(mode="json"), device=self._request.device, **common)
+        payload = pausing.with_until_epoch({}, until_epoch)
+        return SubmitRequest(
+            config=config.model_dump(mode="json"), payload=payload, device=self._request.device, **common
+        )
 
     def curve(self, run: RunView) -> list[tuple[int, float]]:
         """The metric by epoch, as far as it is in the database."""
@@ -146,7 +163,7 @@ class TrialRuns:
         devices = self._store.executors.usable_devices()
         gpus = any(device.kind == "cuda" for device in devices)
         fitting = max(1, sum(fits(wanted, device, gpus=gpus) for device in devices))
-        independent = self._request.strategy in {"grid", "random"} and pruner_of(self._request) == "none"
+        independent = self._request.strategy in {"grid", "random", *HALVES} and pruner_of(self._request) == "none"
         return min(self._request.parallel or 10_000, fitting + independent)
 
 

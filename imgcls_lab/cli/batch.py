@@ -145,11 +145,13 @@ def _print_trials(view: SweepView) -> None:
             trial.state,
             "–" if trial.value is None else format_metric(view.metric, trial.value).removeprefix(f"{title} "),
             trial.curve[-1].epoch if trial.curve else 0,
+            *([trial.rung or "–"] if view.brackets else []),
             trial.run_id or "–",
         )
         for trial in sorted(view.trials, key=order)
     ]
-    print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
+    rung = ["rung"] if view.brackets else []
+    print_table(["trial", *view.space, "state", title, "epochs", *rung, "run"], rows, "No trials yet.")
     if view.holes:
         failed = [trial for trial in view.trials if trial.hole and trial.message]
         for trial in failed[:MAX_REASONS]:

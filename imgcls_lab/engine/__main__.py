@@ -2,6 +2,7 @@
 
 On node K of M of a cluster: `--node K --nodes M --rendezvous HOST:PORT`, an address of node 0, the same on all nodes.
 Node 0 writes what happens; the others end with it. `--processes` says how many train on all nodes together.
+`--until-epoch E` pauses it after epoch E, as a stop does.
 
 Exit code 0: finished or stopped; 1: failed. The last event in the folder tells them apart. Output is the run's log.
 """
@@ -19,7 +20,8 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.events import EventWriter, Failed, FailureKind
+from imgcls_lab.events import Event, EventWriter, Failed, FailureKind
+from imgcls_lab.pausing import PauseAfter
 from imgcls_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, default=1, help="how many machines train together")
     parser.add_argument("--rendezvous", default=None, help="HOST:PORT, an address of node 0")
     parser.add_argument("--processes", type=int, default=None, help="how many train on all nodes")
+    parser.add_argument("--until-epoch", type=int, default=None, help="pause after this epoch")
     given = parser.parse_args(arguments)
     if not 0 <= given.node < given.nodes:
         parser.error("--node is a number from 0 to less than --nodes.")
@@ -84,9 +87,18 @@ def _train(config: TrainConfig, given: argparse.Namespace, locations: CacheLocat
     from imgcls_lab.engine.training.run import train
 
     log = None if started_by_launcher() else ConsoleLog()  # of several processes the launcher writes the log
+    stop = threading.Event()
+    pause = PauseAfter(given.until_epoch, stop) if given.until_epoch is not None else None
+
+    def on_event(event: Event) -> None:
+        for listener in (log, pause):
+            if listener is not None:
+                listener(event)
+
     outcome = train(
-        config, given.folder, attempt=given.attempt, on_event=log, cache_locations=locations, node=_node(given)
-    )
+        config, given.folder, attempt=given.attempt, on_event=on_event, stop=stop, cache_locations=locations,
+        node=_node(given),
+    )  # fmt: skip
     if outcome.message and log:
         print(outcome.message, flush=True)
 

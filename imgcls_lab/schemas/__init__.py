@@ -16,6 +16,7 @@ from imgcls_lab.schemas.audits import (
 )
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import (
+    BracketView,
     Choices,
     CurvePoint,
     DerivedView,
@@ -26,6 +27,7 @@ from imgcls_lab.schemas.batches import (
     Pruner,
     Queued,
     Range,
+    RungView,
     Scalar,
     Strategy,
     SweepRequest,
@@ -250,6 +252,7 @@ __all__ = [
     "Bisection",
     "BoardRequest",
     "BoardView",
+    "BracketView",
     "CachedModel",
     "Calibration",
     "Certificate",
@@ -400,6 +403,7 @@ __all__ = [
     "RunPage",
     "RunRow",
     "RunView",
+    "RungView",
     "RunsBatch",
     "RunsEdit",
     "RunsTopic",

@@ -122,7 +122,7 @@ def _kind_of_item(item: Any) -> str:
 
 
 SpaceItem = Annotated[Annotated[Choices, Tag("values")] | Annotated[Range, Tag("range")], Discriminator(_kind_of_item)]
-Strategy = Literal["grid", "random", "tpe", "asha"]
+Strategy = Literal["grid", "random", "tpe", "asha", "halving", "hyperband"]
 Pruner = Literal["none", "median", "asha"]
 
 
@@ -130,7 +130,8 @@ class SweepRequest(Wire):
     """A sweep to queue.
 
     `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
-    The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none.
+    The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none. `halving` and `hyperband`
+    have the budget `trials`; `eta` and `min_epochs` are theirs.
     """
 
     base: Values
@@ -142,6 +143,8 @@ class SweepRequest(Wire):
     direction: Literal["auto", "max", "min"] = "auto"
     trials: int | None = Field(None, ge=1, le=MAX_TRIALS)
     epochs: int | None = Field(None, ge=1)
+    eta: int | None = Field(None, ge=2, le=1000)  # the best 1/eta of a rung go on; None: 3
+    min_epochs: int | None = Field(None, ge=1, le=100_000)  # at least, until the first rung; None: 1
     parallel: int | None = Field(None, ge=1, le=1000)  # trials at once; None: as many as devices allow
     seed: int = Field(0, ge=0, lt=2**32)
     device: Device | None = None
@@ -159,6 +162,19 @@ class CurvePoint(Wire):
     value: float
 
 
+class RungView(Wire):
+    """A rung of a bracket: trials are compared by their best value until so many epochs."""
+
+    epochs: int
+    trials: int  # that reach it at most, as planned
+
+
+class BracketView(Wire):
+    """Trials that are compared with each other; the last rung is the end of the training."""
+
+    rungs: list[RungView]
+
+
 class TrialView(Wire):
     """A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole."""
 
@@ -171,6 +187,8 @@ class TrialView(Wire):
     hole: bool
     value: float | None  # of the metric, at its best epoch
     curve: list[CurvePoint]
+    bracket: int | None  # of halving and hyperband, from 0
+    rung: int | None  # from 1: to which it trains, at which it waits, or at which it was left
     message: str | None
     device: str | None
     started_at: float | None
@@ -191,8 +209,10 @@ class SweepView(Wire):
     space: dict[str, Choices | Range]
     titles: dict[str, str]  # of the parameters, as the form calls them; that of a notebook is called as it is
     planned: int | None  # trials; None where the budget is in epochs
-    epochs_budget: int | None
+    epochs_budget: int | None  # halving and hyperband: what their rungs need, unless a trial fails
     epochs_done: float
+    eta: int | None  # of halving and hyperband
+    brackets: list[BracketView]  # of halving and hyperband
     trials: list[TrialView]
     best: int | None  # number of the best trial
     importance: dict[str, float]  # share of each parameter; empty while there are too few results

@@ -90,6 +90,8 @@ class SweepCheck(Wire):
 
     problems: list[FieldProblem]  # field: a setting of the space, or `space`; empty: it can be launched
     trials: int | None  # of a grid all its cells; null: the space cannot be read, or only epochs are counted
+    epochs: int | None  # that its rungs let its trials train together; null: it has none
+    rungs: list[int]  # epochs at the rungs of its first bracket
 
 
 class ErrorReply(Wire):

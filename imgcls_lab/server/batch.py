@@ -17,7 +17,7 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch import notebook_source, notebook_trust
 from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.batch.submit_sweep import submit_sweep
-from imgcls_lab.batch.sweep_spec import check_space, space_problems, trials_budget
+from imgcls_lab.batch.sweep_spec import brackets, check_space, epochs_budget, space_problems, trials_budget
 from imgcls_lab.batch.sweep_view import sweep_view
 from imgcls_lab.errors import ConflictError, ForbiddenPathError, NotFoundError
 from imgcls_lab.schemas import FieldProblem, NotebookRequest, NotebookView, Queued, SweepCheck, SweepRequest, SweepView
@@ -125,12 +125,15 @@ class SweepCheckHandler(ApiHandler):
 def check_sweep(request: SweepRequest) -> SweepCheck:
     """What a sweep would try. A notebook's parameters are checked when it is queued."""
     found = [] if request.notebook is not None else space_problems(request)
+    planned = [] if found else brackets(request)
     return SweepCheck(
         problems=[
             FieldProblem(field=shorten(item.field, 200), message=shorten(item.message, 1000))
             for item in found[:MAX_PROBLEMS]
         ],
         trials=None if found else trials_budget(request),
+        epochs=epochs_budget(request) if planned else None,
+        rungs=[rung.epochs for rung in planned[0].rungs] if planned else [],
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from imgcls_lab import forks, output_folders
+from imgcls_lab import forks, output_folders, pausing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
@@ -161,13 +161,14 @@ class Runs:
             raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
         return self._change(lambda session: _set_desired_state(session, text, desired))
 
-    def resume(self, text: str, changes: Mapping[str, Any] | None = None) -> RunView:
+    def resume(self, text: str, changes: Mapping[str, Any] | None = None, *, until: int | None = None) -> RunView:
         """Queue a run that was stopped, failed or cancelled again; it goes on from its last checkpoint.
 
-        changes: settings of a training that its next attempts have instead, if they change no result. A sweep that has
-        finished can be queued again, too: it then runs what is missing. Raises ConflictError, ConfigError.
+        changes: settings of a training that its next attempts have instead, if they change no result. until: the epoch
+        after which a training pauses. A sweep that has finished can be queued again, too: it then runs what is missing.
+        Raises ConflictError, ConfigError.
         """
-        return self._change(lambda session: _resume(session, text, changes or {}, self._settings))
+        return self._change(lambda session: _resume(session, text, changes or {}, self._settings, until))
 
     def view_only(self) -> Sequence[str]:
         """Ids of the runs whose folders came from elsewhere, newest first."""
@@ -227,7 +228,7 @@ class Runs:
     def act_many(self, request: ActionRequest) -> ActionReply:
         """Stop, kill or resume many runs, or only say which; those that cannot be are named with the reason."""
         if request.action == "resume":
-            change = partial(_resume, changes={}, settings=self._settings)
+            change = partial(_resume, changes={}, settings=self._settings, until=None)
         else:
             change = partial(_set_desired_state, desired=DesiredState(request.action))
         many = run_edits.ManyRuns(self._database, dry_run=request.dry_run)
@@ -418,13 +419,14 @@ def _called_back(session: Session, run: Run) -> tuple[RunState, dict[str, Any]]:
     return state, {"ended_at": last.ended_at or time.time(), "message": message, "failure": last.failure}
 
 
-def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings) -> str:
+def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings, until: int | None) -> str:
     run = find_run(session, text)
     rights.check(session, "resumed", run)
     claims.refuse_view_only(run)
     if changes and run.kind != RunKind.TRAIN.value:
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
-    if changes:  # what its owner did not submit must not run as its owner
+    pauses = run.kind == RunKind.TRAIN.value and pausing.until_epoch(run.payload) != until
+    if changes or pauses:  # what its owner did not submit must not run as its owner
         homes.check_here(session, run)
         submitted.check(session, settings, run)
         submitted.note(session, run.id)
@@ -432,6 +434,7 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
     values: dict[str, Any] = {
         "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,
         "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False, "archived": False,
+        "payload": pausing.with_until_epoch(run.payload, until),
         **(config_columns(config) | process_columns(config) | {"repetition": run.repetition} if config else {}),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()

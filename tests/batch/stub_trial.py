@@ -1,11 +1,12 @@
 """A trainer without torch whose accuracy is best at lr=1e-3 and rises over the epochs: `stub_trial.py FOLDER ATTEMPT`.
 
-An epoch takes the seconds in the file STUB_PACE. It fails where its lr stands in the file STUB_FAILS, and resumes after
-a stop.
+It pauses after an epoch with `--until-epoch`, as the engine does. An epoch takes the seconds in the file STUB_PACE. It
+fails where its lr stands in the file STUB_FAILS, and resumes after a stop.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -31,7 +32,7 @@ def accuracy(lr: float, epoch: int) -> float:
     return max(0.0, 1 - (math.log10(lr) + 3) ** 2 / 8) * (1 - 0.5**epoch)
 
 
-def main(folder: Path, attempt: int) -> int:
+def main(folder: Path, attempt: int, until: int | None) -> int:
     config = json.loads((folder / "config.json").read_text())
     lr, epochs, stopping = config["lr"], config["epochs"], []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
@@ -45,7 +46,7 @@ def main(folder: Path, attempt: int) -> int:
             )
         )  # fmt: skip
         for epoch in range(done + 1, epochs + 1):
-            if stopping:
+            if stopping or (until is not None and epoch > until):
                 out.write(Stopped(step=epoch - 1))
                 return 0
             time.sleep(float(Path(os.environ["STUB_PACE"]).read_text()))
@@ -62,4 +63,9 @@ def main(folder: Path, attempt: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    given = argparse.ArgumentParser()
+    given.add_argument("folder", type=Path)
+    given.add_argument("attempt", type=int)
+    given.add_argument("--until-epoch", type=int, default=None)
+    read = given.parse_args()
+    sys.exit(main(read.folder, read.attempt, read.until_epoch))

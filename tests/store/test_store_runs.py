@@ -13,6 +13,7 @@ from store_steps import HOST, checkpoint, claim, epoch, feed, finish, points, st
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
 from imgcls_lab.events import DesiredState, FailureKind, RunState
+from imgcls_lab.executor.backends.launch import process_arguments
 from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queries, states
 from imgcls_lab.store.tables import Run
@@ -103,6 +104,17 @@ def test_what_has_not_succeeded_is_resumed(store: Store, submit):
     with pytest.raises(ConflictError) as refused:
         store.runs.resume(run_id)
     assert (refused.value.reason, refused.value.data) == ("nothing_to_resume", {"state": "succeeded"})
+
+
+def test_a_run_pauses_after_an_epoch_until_it_is_resumed_without_one(store: Store, submit):
+    run_id = submit(payload={"until_epoch": 1})
+    assert claim(store).run.payload == {"until_epoch": 1}
+    for attempt, until, payload in ((1, 3, {"until_epoch": 3}), (2, None, {}), (3, None, {})):
+        finish(store, run_id, attempt, RunState.STOPPED)
+        store.runs.resume(run_id, until=until)
+        claimed = claim(store)
+        assert claimed.run.payload == payload
+        assert process_arguments(claimed.run, []) == (["--until-epoch", "3"] if until else [])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from imgcls_lab.entry_points import NOTEBOOK, STAGING, SWEEP, TASK, TRAINING, En
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.events import DesiredState, RunKind
 from imgcls_lab.executor.devices import Device
+from imgcls_lab.pausing import until_epoch
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
@@ -41,10 +42,13 @@ def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[
 
 
 def process_arguments(run: Run, devices: Sequence[Device]) -> list[str]:
-    """What the command line of a training adds that starts with fewer GPUs than it could use."""
+    """What the command line of a training adds that starts with fewer GPUs than it could use, or is to pause."""
+    if run.kind != RunKind.TRAIN.value:
+        return []
     gpus = sum(device.kind == "cuda" for device in devices)
-    fewer = run.kind == RunKind.TRAIN.value and run.min_gpus is not None and 0 < gpus < run.requested_gpus
-    return ["--processes", str(gpus)] if fewer else []
+    fewer = run.min_gpus is not None and 0 < gpus < run.requested_gpus
+    until = until_epoch(run.payload)
+    return ["--processes", str(gpus)] * fewer + (["--until-epoch", str(until)] if until is not None else [])
 
 
 def check_own(run: Run) -> None:

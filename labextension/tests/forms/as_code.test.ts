@@ -90,6 +90,16 @@ describe('a launch as code', () => {
     });
   });
 
+  it('names the rungs of a sweep by halving', () => {
+    const sweep: Launch['sweep'] = {
+      ...{ space: { lr: { low: 0.001, high: 0.1 } }, strategy: 'halving', metric: 'accuracy', pruner: null },
+      ...{ trials: 27, epochs: null, eta: 3, min_epochs: 2 },
+    };
+    expect(asPython(layout, launch({ sweep }))).toContain('eta=3, min_epochs=2, budget={"trials": 27})');
+    const file = /<<'END'\n([\s\S]*)\nEND\n/.exec(asShell(layout, launch({ sweep })))![1]!;
+    expect(JSON.parse(file)).toMatchObject({ strategy: 'halving', eta: 3, min_epochs: 2 });
+  });
+
   it('writes values as Python has them', () => {
     expect(pythonValue([true, null, 'a"b', { x: 1 }])).toBe('[True, None, "a\\"b", {"x": 1}]');
   });

@@ -20,6 +20,8 @@ const trial = (number: number, lr: number, part: Partial<Trial>): Trial => ({
   hole: false,
   value: null,
   curve: [],
+  bracket: null,
+  rung: null,
   message: null,
   device: null,
   started_at: null,
@@ -41,6 +43,8 @@ const view: Sweep = {
   planned: 2,
   epochs_budget: null,
   epochs_done: 2,
+  eta: null,
+  brackets: [],
   trials: [trial(0, 0.1, { value: 0.5 }), trial(1, 0.2, { value: 0.75 })],
   best: 1,
   importance: {},
@@ -73,6 +77,42 @@ it('shows its best so far, and each trial opens as its run', async () => {
   const [first] = host.querySelectorAll<HTMLElement>('.imgcls-cell'); // the best stands first
   await act(async () => first!.click());
   expect(went).toEqual([{ view: 'run', id: 't1' }]);
+});
+
+const point = (epoch: number, value: number) => ({ epoch, value });
+const halving: Sweep = {
+  ...view,
+  strategy: 'halving',
+  eta: 3,
+  planned: 3,
+  epochs_budget: 5,
+  brackets: [{ rungs: [{ epochs: 1, trials: 3 }, { epochs: 3, trials: 1 }] }], // prettier-ignore
+  trials: [
+    trial(0, 0.1, {
+      ...{ state: 'pruned', bracket: 0, rung: 1, curve: [point(1, 0.5)] },
+      message: 'Left at rung 1: rank 3 of 3.',
+    }),
+    trial(1, 0.2, {
+      bracket: 0,
+      rung: 2,
+      value: 0.75,
+      curve: [point(1, 0.6), point(2, 0.75), point(3, 0.7)],
+    }),
+    trial(2, 0.3, { state: 'waiting', bracket: 0, rung: 1, curve: [point(1, 0.55)] }),
+  ],
+};
+
+it('shows who went on at its rungs, and who was left or waits', async () => {
+  const run = { ...aRun({ id: 's1', kind: 'sweep', name: 'sweep of lr', state: 'running' }) } as RunDetail;
+  await show({ run: () => run, sweep: () => halving });
+  expect(host.textContent).toContain('The best third of each rung goes on');
+  expect(host.textContent).toContain('1 left at a rung');
+  const ways = [...host.querySelectorAll('.imgcls-way')];
+  expect(ways.map(way => way.getAttribute('data-way'))).toEqual(['left', 'waits', 'best']);
+  expect(ways.map(way => way.querySelectorAll('circle').length)).toEqual([1, 1, 2]);
+  expect(ways[2]!.querySelector('title')!.textContent).toBe('trial 1 · 60.0 % · 75.0 %'); // the best until the rung
+  expect(host.querySelector('[data-trial="0"]')!.textContent).toContain('left at rung 1');
+  expect(host.querySelector('[data-trial="2"]')!.textContent).toContain('waits at rung 1');
 });
 
 it('says that it was deleted', async () => {

@@ -1383,7 +1383,8 @@ export interface Queued {
  * A sweep to queue.
  *
  * `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
- * The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none.
+ * The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none. `halving` and `hyperband`
+ * have the budget `trials`; `eta` and `min_epochs` are theirs.
  */
 export interface SweepRequest {
   base: {
@@ -1393,7 +1394,7 @@ export interface SweepRequest {
     [k: string]: Choices | Range;
   };
   notebook?: string | null;
-  strategy?: 'grid' | 'random' | 'tpe' | 'asha';
+  strategy?: 'grid' | 'random' | 'tpe' | 'asha' | 'halving' | 'hyperband';
   pruner?: ('none' | 'median' | 'asha') | null;
   metric?:
     | 'accuracy'
@@ -1407,6 +1408,8 @@ export interface SweepRequest {
   direction?: 'auto' | 'max' | 'min';
   trials?: number | null;
   epochs?: number | null;
+  eta?: number | null;
+  min_epochs?: number | null;
   parallel?: number | null;
   seed?: number;
   device?: string | null;
@@ -1441,7 +1444,7 @@ export interface Range {
 export interface Sweep {
   run_id: string;
   name: string;
-  strategy: 'grid' | 'random' | 'tpe' | 'asha';
+  strategy: 'grid' | 'random' | 'tpe' | 'asha' | 'halving' | 'hyperband';
   pruner: 'none' | 'median' | 'asha';
   metric: string;
   higher_is_better: boolean;
@@ -1455,12 +1458,27 @@ export interface Sweep {
   planned: number | null;
   epochs_budget: number | null;
   epochs_done: number;
+  eta: number | null;
+  brackets: Bracket[];
   trials: Trial[];
   best: number | null;
   importance: {
     [k: string]: number;
   };
   holes: number;
+}
+/**
+ * Trials that are compared with each other; the last rung is the end of the training.
+ */
+export interface Bracket {
+  rungs: Rung[];
+}
+/**
+ * A rung of a bracket: trials are compared by their best value until so many epochs.
+ */
+export interface Rung {
+  epochs: number;
+  trials: number;
 }
 /**
  * A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole.
@@ -1477,6 +1495,8 @@ export interface Trial {
   hole: boolean;
   value: number | null;
   curve: CurvePoint[];
+  bracket: number | null;
+  rung: number | null;
   message: string | null;
   device: string | null;
   started_at: number | null;
@@ -2400,6 +2420,8 @@ export interface Change {
 export interface SweepCheck {
   problems: FieldProblem[];
   trials: number | null;
+  epochs: number | null;
+  rungs: number[];
 }
 /**
  * A request that the panel is about to send: its verb, its path below `api/`, its body.

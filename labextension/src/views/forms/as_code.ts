@@ -8,7 +8,10 @@ export interface Launch {
   config: TrainConfig;
   name: string;
   project: string;
-  sweep: Pick<SweepRequest, 'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs'> | null;
+  sweep: Pick<
+    SweepRequest,
+    'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs' | 'eta' | 'min_epochs'
+  > | null;
 }
 
 /** The settings that differ from their defaults, in the form's order. */
@@ -47,6 +50,8 @@ export function asPython(layout: Layout, { config, name, project, sweep }: Launc
     sweep && sweep.strategy !== 'grid' && `strategy=${pythonValue(sweep.strategy)}`,
     sweep && `metric=${pythonValue(sweep.metric)}`,
     sweep?.pruner && `pruner=${pythonValue(sweep.pruner)}`,
+    sweep?.eta && `eta=${sweep.eta}`,
+    sweep?.min_epochs && `min_epochs=${sweep.min_epochs}`,
     sweep && (sweep.trials || sweep.epochs) && `budget=${pythonValue(budgetOf(sweep))}`,
     name && `name=${pythonValue(name)}`,
     project && `project=${pythonValue(project)}`,
@@ -75,7 +80,7 @@ export function asShell(layout: Layout, launch: Launch): string {
   const { config, name, project, sweep } = launch;
   const settings = settingsOf(layout, config);
   if (sweep) {
-    const { space, strategy, metric, pruner } = sweep;
+    const { space, strategy, metric, pruner, eta, min_epochs } = sweep;
     const budget = budgetOf(sweep);
     const file = {
       base: Object.fromEntries(settings),
@@ -83,6 +88,8 @@ export function asShell(layout: Layout, launch: Launch): string {
       strategy,
       metric,
       ...(pruner && { pruner }),
+      ...(eta && { eta }),
+      ...(min_epochs && { min_epochs }),
       ...(Object.keys(budget).length > 0 && { budget }),
       ...(name && { name }),
     };

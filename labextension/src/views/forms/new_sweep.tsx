@@ -54,7 +54,7 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
       <SpaceFields {...{ space, names, base }} />
       <fieldset>
         <legend>How</legend>
-        <StrategyFields search={search} onChange={setSearch} />
+        <StrategyFields search={search} notebook onChange={setSearch} />
         <RunName title="Name of the sweep" value={name} onChange={setName} />
       </fieldset>
       <Problem>{error}</Problem>

@@ -11,7 +11,10 @@ import { FIRST_SEARCH, StrategyFields, searchOf } from './sweep_strategy_fields'
 
 const PAUSE = 350; // ms without a key before the server is asked
 
-type Parts = Pick<SweepRequest, 'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs'>;
+type Parts = Pick<
+  SweepRequest,
+  'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs' | 'eta' | 'min_epochs'
+>;
 
 /** What has been typed of a sweep. `open`: whether it is one from the start. */
 export function useSweep(
@@ -52,6 +55,9 @@ export function useSweep(
     wrong,
     error,
     trials: checked?.trials ?? null,
+    /** Of halving: the epochs of all trials together, and those at the rungs. */
+    epochs: checked?.epochs ?? null,
+    rungs: checked?.rungs ?? [],
     valid: !on || (checked !== undefined && checked.problems.length === 0),
   };
 }
@@ -59,9 +65,13 @@ export function useSweep(
 export type SweepState = ReturnType<typeof useSweep>;
 
 /** How many trials, and about how long, as far as it is known. */
-export function trialsText({ on, trials, valid, search }: SweepState): string | null {
+export function trialsText({ on, trials, valid, search, epochs, rungs }: SweepState): string | null {
   if (!on || !valid) return null;
   if (trials === null) return 'as many trials as the epochs allow';
+  if (epochs !== null) {
+    const all = count(trials * rungs[rungs.length - 1]!);
+    return `${plural(trials, 'trial')}, ${count(epochs)} epochs together instead of ${all}`;
+  }
   return search.strategy === 'grid'
     ? `${count(trials)} cells: ${plural(trials, 'trial')}`
     : plural(trials, 'trial');

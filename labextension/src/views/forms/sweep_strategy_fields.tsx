@@ -13,7 +13,13 @@ const STRATEGIES: Record<Strategy, string> = {
   random: 'random search',
   tpe: 'TPE, learns from the results',
   asha: 'ASHA, random with early ends',
+  halving: 'halving, trials pause at rungs',
+  hyperband: 'Hyperband, several halvings',
 };
+const HALVES = new Set<Strategy>(['halving', 'hyperband']);
+const WITHOUT_PAUSES = Object.fromEntries(
+  Object.entries(STRATEGIES).filter(([name]) => !HALVES.has(name as Strategy)),
+) as Record<Strategy, string>;
 const PRUNERS: Record<Pruner, string> = {
   none: 'no',
   median: 'worse than the median',
@@ -30,6 +36,8 @@ interface Search {
   pruner: Pruner;
   trials: string;
   epochs: string;
+  eta: string;
+  min_epochs: string;
 }
 
 export const FIRST_SEARCH: Search = {
@@ -38,17 +46,22 @@ export const FIRST_SEARCH: Search = {
   pruner: 'none',
   trials: '20',
   epochs: '',
+  eta: '3',
+  min_epochs: '1',
 };
 
-/** As the server takes it: a grid has no budget, and ASHA prunes by itself. */
-export function searchOf({ strategy, metric, pruner, trials, epochs }: Search) {
+/** As the server takes it: a grid has no budget, ASHA prunes by itself, and rungs decide on the epochs. */
+export function searchOf({ strategy, metric, pruner, trials, epochs, eta, min_epochs }: Search) {
   const grid = strategy === 'grid';
+  const halves = HALVES.has(strategy);
   return {
     strategy,
     metric,
-    pruner: grid || strategy === 'asha' ? null : pruner,
+    pruner: grid || halves || strategy === 'asha' ? null : pruner,
     trials: grid || !trials ? null : Number(trials),
-    epochs: grid || !epochs ? null : Number(epochs),
+    epochs: grid || halves || !epochs ? null : Number(epochs),
+    eta: halves && eta ? Number(eta) : null,
+    min_epochs: halves && min_epochs ? Number(min_epochs) : null,
   };
 }
 
@@ -99,17 +112,27 @@ const Count = ({ title, name, note, value, onChange }: CountProps) => (
   </Labelled>
 );
 
-export function StrategyFields({ search, onChange }: { search: Search; onChange: (search: Search) => void }) {
-  const { strategy, metric, pruner, trials, epochs } = search;
+interface Props {
+  search: Search;
+  /** Of a notebook's parameters: it cannot be paused between two epochs. */
+  notebook?: boolean;
+  onChange: (search: Search) => void;
+}
+
+export function StrategyFields({ search, notebook, onChange }: Props) {
+  const { strategy, metric, pruner, trials, epochs, eta, min_epochs } = search;
+  const halves = HALVES.has(strategy);
   const put = (part: Partial<Search>) => onChange({ ...search, ...part });
   return (
     <>
       <Choice
         title="Strategy"
         name="strategy"
-        options={STRATEGIES}
+        options={notebook ? WITHOUT_PAUSES : STRATEGIES}
         value={strategy}
-        onChange={value => put({ strategy: value })}
+        onChange={value =>
+          put({ strategy: value, trials: HALVES.has(value) ? '' : trials || FIRST_SEARCH.trials })
+        }
       />
       <Choice
         title="Judge by"
@@ -120,13 +143,39 @@ export function StrategyFields({ search, onChange }: { search: Search; onChange:
       />
       {strategy !== 'grid' && (
         <>
-          <Count title="Trials" name="trials" value={trials} onChange={value => put({ trials: value })} />
           <Count
-            title="Epochs of all trials"
-            name="epochs"
-            note="empty: no limit"
-            value={epochs}
-            onChange={value => put({ epochs: value })}
+            title="Trials"
+            name="trials"
+            note={halves ? 'empty: as many as the rungs suit' : undefined}
+            value={trials}
+            onChange={value => put({ trials: value })}
+          />
+          {!halves && (
+            <Count
+              title="Epochs of all trials"
+              name="epochs"
+              note="empty: no limit"
+              value={epochs}
+              onChange={value => put({ epochs: value })}
+            />
+          )}
+        </>
+      )}
+      {halves && (
+        <>
+          <Count
+            title="Eta"
+            name="eta"
+            note="the best 1/eta of each rung goes on"
+            value={eta}
+            onChange={value => put({ eta: value })}
+          />
+          <Count
+            title="Epochs to the first rung"
+            name="min_epochs"
+            note="at least"
+            value={min_epochs}
+            onChange={value => put({ min_epochs: value })}
           />
         </>
       )}

@@ -24,13 +24,15 @@ export function ranks(sweep: Sweep): Map<number, number> {
   );
 }
 
+const SO_FAR = new Set<Trial['state']>(['running', 'pruned']); // they show the last value of their curves
+
 function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number | undefined }) {
   const navigate = useNavigate();
   const last = trial.curve[trial.curve.length - 1];
   const shown =
     trial.state === 'succeeded'
       ? metric(sweep.metric, trial.value)
-      : last && (trial.state === 'running' || trial.state === 'pruned')
+      : last && (SO_FAR.has(trial.state) || (trial.state === 'waiting' && trial.run_id))
         ? metric(sweep.metric, last.value)
         : trial.state;
   const names = Object.entries(trial.params).map(
@@ -52,7 +54,10 @@ function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number
       onClick={() => trial.run_id && navigate({ view: 'run', id: trial.run_id })}
     >
       {shown}
-      {trial.state === 'pruned' && <small> pruned</small>}
+      {trial.state === 'pruned' && (
+        <small>{trial.rung == null ? ' pruned' : ` left at rung ${trial.rung}`}</small>
+      )}
+      {trial.state === 'waiting' && trial.run_id && <small> waits at rung {trial.rung}</small>}
       {trial.state === 'running' && <small> …</small>}
     </button>
   );
@@ -115,7 +120,8 @@ export function Matrix({ sweep }: { sweep: Sweep }) {
 
 function Trials({ sweep, shades }: { sweep: Sweep; shades: Map<number, number> }) {
   const names = Object.keys(sweep.space);
-  const order = (trial: Trial) => shades.get(trial.number) ?? -1;
+  // without a value yet, those that have come to a higher rung stand first
+  const order = (trial: Trial) => shades.get(trial.number) ?? -1 / (1 + (trial.rung ?? 0));
   const [byValue, setByValue] = useState(true);
   const trials = byValue ? [...sweep.trials].sort((a, b) => order(b) - order(a)) : sweep.trials;
   return (

@@ -12,6 +12,7 @@ import { useNavigate } from '../ui/navigation';
 import { Contour } from './sweep_contour';
 import { Matrix } from './sweep_matrix';
 import { Parallel } from './sweep_parallel';
+import { Rungs } from './sweep_rungs';
 import { History, Importance, Slices } from './sweep_plots';
 import { titleOf } from './sweep_scale';
 import { Timeline } from './sweep_timeline';
@@ -43,7 +44,12 @@ function Summary({ sweep }: { sweep: Sweep }) {
       <strong>
         {done} of {plural(Math.max(total, sweep.trials.length), 'trial')}
       </strong>
-      {pruned > 0 && <span> · {pruned} pruned</span>}
+      {pruned > 0 && (
+        <span>
+          {' '}
+          · {pruned} {sweep.brackets.length > 0 ? 'left at a rung' : 'pruned'}
+        </span>
+      )}
       {sweep.epochs_budget != null && (
         <span>
           {' '}
@@ -71,6 +77,18 @@ function Summary({ sweep }: { sweep: Sweep }) {
   );
 }
 
+/** What a sweep by halving does, in a sentence. */
+function Plan({ sweep }: { sweep: Sweep }) {
+  if (sweep.eta == null) return null;
+  const goesOn = sweep.eta === 2 ? 'half' : sweep.eta === 3 ? 'third' : `1/${sweep.eta}`;
+  return (
+    <p className="imgcls-note">
+      Trials pause at the rungs. The best {goesOn} of each rung goes on from its checkpoints, and no epoch is
+      trained twice.
+    </p>
+  );
+}
+
 /** What stands under a sweep's head: its matrix, and the plots made of its results. */
 export function SweepTab({ run, plots }: { run: RunDetail; plots: boolean }) {
   const source = useSource();
@@ -86,6 +104,7 @@ export function SweepTab({ run, plots }: { run: RunDetail; plots: boolean }) {
   return (
     <div className="imgcls-stack" data-sweep={sweep.run_id} data-holes={sweep.holes}>
       <Summary sweep={sweep} />
+      <Plan sweep={sweep} />
       {sweep.holes > 0 && !isActive(run.state) && run.may_change && (
         <div className="imgcls-buttons">
           <Button primary busy={busy !== null} onClick={fill}>
@@ -107,7 +126,10 @@ export function SweepTab({ run, plots }: { run: RunDetail; plots: boolean }) {
           <Timeline sweep={sweep} />
         </div>
       ) : (
-        <Matrix sweep={sweep} />
+        <>
+          <Rungs sweep={sweep} />
+          <Matrix sweep={sweep} />
+        </>
       )}
     </div>
   );
