@@ -137,6 +137,7 @@ def interrupted_after(seconds: float | None, config: TrainConfig) -> tuple[str, 
     return first + out, time.monotonic() - begun
 
 
+@pytest.mark.timeout(3600)
 def test_an_interrupt_at_any_moment_leaves_a_run_that_can_be_resumed_or_deleted_and_no_memory(
     few: TrainConfig, own: Settings
 ) -> None:
