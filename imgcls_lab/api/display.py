@@ -44,8 +44,8 @@ class LiveCell:
         self._stop = Event()
         self.shown_in: int | None = None  # the execution of the kernel that displayed it
 
-    def show(self) -> None:
-        """Display it; in a plain Python shell print the table."""
+    def show(self, place: Any = None) -> None:
+        """Display it; in a plain Python shell print the table. place: the handle of an output that it replaces."""
         if not in_notebook():
             print(self.bundle()["text/plain"])
             return
@@ -57,7 +57,11 @@ class LiveCell:
             self._adapt_widget(run)
             self._remember(run)
             shown = {"raw": True, "metadata": static_cell.METADATA}
-            self._handle = display(self.bundle(run), display_id=True, **shown)  # type: ignore[no-untyped-call]
+            if place is None:
+                self._handle = display(self.bundle(run), display_id=True, **shown)  # type: ignore[no-untyped-call]
+            else:
+                self._handle = place
+                place.update(self.bundle(run), **shown)
         if run.state is not RunState.SUCCEEDED:
             Thread(target=self._follow, name=f"imgcls-cell-{self._source.run_id}", daemon=True).start()
 

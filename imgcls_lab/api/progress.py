@@ -113,19 +113,24 @@ def _epochs(reply: SeriesReply) -> dict[int, list[str]]:
 class NotebookLine:
     """One output of a cell, updated in place; needs no widgets, so it stays in a saved notebook."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, beside: bool = False) -> None:
+        """beside: the cell shows the run already, so that the line says the note alone."""
+        self._beside = beside
+        self._shown_in = execution()
         self._handle: Any = None
         self._last = ""
         self._note: str | None = None
 
     def show(self, run: RunView, _series: ReadSeries) -> None:
-        text = f"{line(run)}. {inert(self._note)}" if self._note else line(run)
+        note = inert(self._note) if self._note else ""
+        text = note if self._beside else f"{line(run)}. {note}" if note else line(run)
         if text == self._last:
             return
         self._last = text
         style = "width: 12em; vertical-align: middle"
-        bar = f'<progress max="1" value="{fraction_done(run):.4f}" style="{style}"></progress>'
-        bundle = {"text/plain": text, "text/html": f"{bar} <span>{html.escape(text)}</span>"}
+        bar = f'<progress max="1" value="{fraction_done(run):.4f}" style="{style}"></progress> '
+        shown = f"{'' if self._beside else bar}<span>{html.escape(text)}</span>"
+        bundle = {"text/plain": text, "text/html": shown}
         if self._handle is None:
             from IPython.display import display
 
@@ -138,6 +143,13 @@ class NotebookLine:
 
     def close(self) -> None:
         """The last line stays as it is."""
+
+    def give_up(self) -> Any:
+        """Its output, for something else to show there, in the cell that shows the line; None in any other."""
+        handle = self._handle if self._shown_in == execution() and not self._beside else None
+        if handle is not None:
+            self._handle, self._last = None, ""
+        return handle
 
 
 def in_notebook() -> bool:
@@ -163,5 +175,6 @@ def front_end_shows() -> bool:
     return bool(getattr(kernel, "_allow_stdin", False))
 
 
-def progress_line() -> ProgressLine:
-    return NotebookLine() if in_notebook() else TerminalLine()
+def progress_line(*, beside: bool) -> ProgressLine:
+    """beside: as for a `NotebookLine`."""
+    return NotebookLine(beside=beside) if in_notebook() else TerminalLine()

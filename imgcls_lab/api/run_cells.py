@@ -6,7 +6,7 @@ import html
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from imgcls_lab.api.progress import execution
+from imgcls_lab.api.progress import NotebookLine, ProgressLine, execution, progress_line
 from imgcls_lab.schemas import RunDetail
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ class RunCells:
     """The part of `Run` that shows it."""
 
     _cells: list[LiveCell]
+    _waited: ProgressLine | None  # the line of its last `wait`
     _deleted: bool
 
     @property
@@ -43,7 +44,8 @@ class RunCells:
         from imgcls_lab.api.display import LiveCell
 
         cell = LiveCell(self._source(), served=self._served)
-        cell.show()
+        line = self._waited
+        cell.show(line.give_up() if isinstance(line, NotebookLine) else None)
         self._adopt(cell)
 
     def _adopt(self, cell: LiveCell) -> None:
@@ -52,11 +54,20 @@ class RunCells:
 
     def _ipython_display_(self) -> None:
         """As the last expression of a cell it is live, unless that cell shows it already."""
-        here = execution()
-        if self._deleted or here is None:
+        if self._deleted or execution() is None:
             print(repr(self))
-        elif all(cell.shown_in != here for cell in self._cells):
+        elif not self._is_shown_here():
             self.watch()
+
+    def _is_shown_here(self) -> bool:
+        """Whether the cell that is executed shows it live."""
+        here = execution()
+        return here is not None and any(cell.shown_in == here for cell in self._cells)
+
+    def _line_of_wait(self) -> ProgressLine:
+        """Where a live cell stands the line says nothing of the run; one that comes later takes its place."""
+        self._waited = progress_line(beside=self._is_shown_here())
+        return self._waited
 
     def _repr_html_(self) -> str:
         text, run = html.escape(self._line()), self.view

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from imgcls_lab import run_layout
 from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
-from imgcls_lab.api.progress import progress_line
 from imgcls_lab.api.proofs import RunProofs
 from imgcls_lab.api.run_cells import RunCells
 from imgcls_lab.api.run_folder import RunFolder, parsed
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imgcls_lab.api.display import LiveCell
+    from imgcls_lab.api.progress import ProgressLine
     from imgcls_lab.store import Store
 
 OVER = ENDED | {RunState.LOST}
@@ -62,6 +62,7 @@ class Run(RunProofs, RunModels, RunCells):
         self._view = self._look()
         self._id = self._view.id
         self._cells: list[LiveCell] = []
+        self._waited: ProgressLine | None = None
         self._watched: StoreRunSource | RunFolder | None = None
         self._deleted = False
 
@@ -197,7 +198,7 @@ class Run(RunProofs, RunModels, RunCells):
         >>> run.wait(timeout=60).state
         <RunState.SUCCEEDED: 'succeeded'>
         """
-        progress, executor = progress_line(), ExecutorWatch(self._store)
+        progress, executor = self._line_of_wait(), ExecutorWatch(self._store)
         start = time.monotonic()
         try:
             while True:

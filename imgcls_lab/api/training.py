@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from imgcls_lab import image_size, run_layout, run_paths, signing
 from imgcls_lab.api import context, notebook_run
-from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
+from imgcls_lab.api.progress import TerminalLine, in_notebook
 from imgcls_lab.api.resolving import config_of, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
@@ -267,36 +267,38 @@ def _watching_desired_state(folder: Path, stop: threading.Event, *, keep: bool) 
 
 
 class LineScreen:
-    """A line of progress; in a notebook the live cell under it."""
+    """A line of progress; in a notebook the live cell in its place."""
 
     def __init__(self) -> None:
-        self._line: NotebookLine | TerminalLine = NotebookLine() if in_notebook() else TerminalLine()
+        self._line = None if in_notebook() else TerminalLine()
         self._run: RunFolder | None = None
         self.cell: LiveCell | None = None
         self._shown = 0.0
 
     def begin(self, run: RunFolder, *, indexed: bool) -> None:
         self._run = run
-        self._line.show(run.run(), run.series)
-        if in_notebook():
+        if self._line is not None:
+            self._line.show(run.run(), run.series)
+        else:
             from imgcls_lab.api.display import LiveCell
 
             self.cell = LiveCell(run, served=indexed)
             self.cell.show()
 
     def on_event(self, _event: Event) -> None:
-        if self._run is not None and time.monotonic() - self._shown > POLL_INTERVAL:
+        due = time.monotonic() - self._shown > POLL_INTERVAL
+        if self._line is not None and self._run is not None and due:
             self._shown = time.monotonic()
             self._line.show(self._run.run(), self._run.series)
 
     def end(self) -> None:
-        view = self._run.run() if self._run is not None else None
-        if self._run is not None and view is not None:
-            if isinstance(self._line, TerminalLine) and view.state is RunState.FAILED:  # a shell gets the error itself
-                self._line.print_epochs(view, self._run.series)
-            else:
-                self._line.show(view, self._run.series)
-        self._line.close()
+        if self._line is not None:
+            if self._run is not None:
+                view = self._run.run()
+                # of a failure the shell gets the error itself
+                show = self._line.print_epochs if view.state is RunState.FAILED else self._line.show
+                show(view, self._run.series)
+            self._line.close()
         if self.cell is not None:
             self.cell.update()
 

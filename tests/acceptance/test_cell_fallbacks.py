@@ -70,7 +70,7 @@ def test_without_the_server_extension_the_kernel_feeds_the_cell(desk: Desk) -> N
     wait_for_points(desk, cell, wait_for_points(desk, cell, 0))
     desk.page.screenshot(path=PICTURES / "cell-no-server.png")
     expect(cell.get_by_text("no server has finished")).to_be_visible(timeout=180_000)
-    desk.page.wait_for_timeout(1000)
+    desk.quiet()
     desk.page.screenshot(path=PICTURES / "cell-no-server-end.png")
     save(desk)
     (output,) = cells_of(notebook_file(desk))

@@ -81,7 +81,7 @@ def looks(desk: Desk, lab: Lab) -> None:  # noqa: F811
         expect(desk.main.locator(".imgcls-image-panel .imgcls-biography")).to_be_visible()
         picture(desk, f"image-{theme}-{width}")
         assert faults(desk.page, impacts=SERIOUS) == []
-        desk.page.keyboard.press("Escape")
+        desk.main.locator(".imgcls-image-panel").press("Escape")
         desk.main.get_by_role("region", name="Curves of a class").scroll_into_view_if_needed()
         picture(desk, f"evaluation-cards-{theme}-{width}")
 
@@ -89,7 +89,7 @@ def looks(desk: Desk, lab: Lab) -> None:  # noqa: F811
 def picture(desk: Desk, name: str) -> None:  # noqa: F811
     """Keep a picture of the page as it is, once its thumbnails are there."""
     PICTURES.mkdir(exist_ok=True)
-    desk.page.wait_for_timeout(600)
+    desk.quiet()
     desk.page.screenshot(path=PICTURES / f"{name}.png")
 
 
@@ -120,7 +120,7 @@ def tab_to(page: Page, wanted: str, key: str = "Tab", most: int = 60) -> None:
     """Press a key until what has the focus begins with `wanted`."""
     seen = []
     for _ in range(most):
-        page.keyboard.press(key)
+        page.locator(":focus").press(key)
         seen.append(focused(page).split("\n")[0])
         if seen[-1].startswith(wanted):
             return
@@ -142,26 +142,27 @@ def by_mouse(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
 
 def by_keys(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
     """The same, on the page whose tabs have the focus, by keys alone; the matrix lets one in at its worst cell."""
-    keyboard = desk.page.keyboard
     tab_to(desk.page, "Evaluation", "ArrowRight")
     expect(desk.main.locator(".imgcls-confusion tbody tr")).to_have_count(10)
     tab_to(desk.page, "true ")
     _, row, _, column = focused(desk.page).split(":")[0].replace(",", "").split()
     for key, steps in (("ArrowDown", int(folder) - int(row)), ("ArrowRight", int(drawn) - int(column))):
         for _ in range(abs(steps)):
-            keyboard.press(key if steps > 0 else {"ArrowDown": "ArrowUp", "ArrowRight": "ArrowLeft"}[key])
+            desk.page.locator(":focus").press(
+                key if steps > 0 else {"ArrowDown": "ArrowUp", "ArrowRight": "ArrowLeft"}[key]
+            )
     assert focused(desk.page).startswith(f"true {folder}, predicted {drawn}:")
-    keyboard.press("Enter")
+    desk.page.locator(":focus").press("Enter")
     expect(desk.main.locator(".imgcls-images-card h3")).to_contain_text(f"True {folder}, predicted {drawn}")
     expect(desk.main.locator(".imgcls-images-card .imgcls-grid-cell").first).to_be_visible()
     tab_to(desk.page, f"val/{folder}/")
-    keyboard.press("Control+a")
+    desk.page.locator(":focus").press("Control+a")
     expect(desk.main.locator(".imgcls-images-card [aria-selected=false]")).to_have_count(0)
-    keyboard.press(drawn)
+    desk.page.locator(":focus").press(drawn)
     tab_to(desk.page, "Save as revision 2")
-    keyboard.press("Enter")
+    desk.page.locator(":focus").press("Enter")
     expect(desk.main.get_by_role("button", name="Train again from the best")).to_be_focused()
-    keyboard.press("Enter")
+    desk.page.locator(":focus").press("Enter")
 
 
 def child_of(desk: Desk, correct: Callable[[], None]) -> float:  # noqa: F811

@@ -79,7 +79,7 @@ def busy(session: CDPSession) -> float:
 def share(desk: Desk, session: CDPSession) -> float:
     """The part of a core that the page's thread takes over some seconds."""
     before, begun = busy(session), time.monotonic()
-    desk.page.wait_for_timeout(SECONDS * 1000)
+    desk.page.wait_for_timeout(SECONDS * 1000)  # what the page costs in this time is measured
     return (busy(session) - before) / (time.monotonic() - begun)
 
 

@@ -74,7 +74,7 @@ def start(chromium: Browser, lab: Lab, *, panel: bool) -> Start:
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(f"{lab.url}&reset")
         page.wait_for_function("() => window.started", timeout=60_000)
-        page.wait_for_timeout(SETTLES)
+        page.wait_for_timeout(SETTLES)  # what the page does in this time is counted
         metrics = session.send("Performance.getMetrics")["metrics"]
         work = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration") * 1000
         ours = sum(f"/extensions/{OURS}/" in url for url in asked)

@@ -78,9 +78,9 @@ def test_html_made_of_it_shows_the_curves_without_a_network(
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.goto((tmp_path / "out.html").as_uri())
-    picture = page.locator(f"img[alt='Curves of {run.name}']")
-    assert picture.evaluate("image => image.naturalWidth") > 700
-    assert accuracy_of(run) in page.locator("body").inner_text()
+    alt = f"Curves of {run.name}"
+    expect(page.locator("body")).to_contain_text(accuracy_of(run))
+    page.wait_for_function("alt => document.querySelector(`img[alt='${alt}']`).naturalWidth > 700", arg=alt)
     page.screenshot(path=tmp_path / "offline.png", full_page=True)
     printed = page.pdf()  # as nbconvert's web exporter makes it
     assert len(re.findall(rb"/Subtype\s*/Image", printed)) >= 1
@@ -93,7 +93,7 @@ def test_jupyterlab_saves_the_end_of_a_run_and_reopens_with_it(desk: Desk) -> No
     open_notebook(desk, LAUNCH.format(epochs=3, name="in Lab"))
     cell = run_cell(desk, 0)
     expect(cell.locator(".imgcls-live [data-state=succeeded]")).to_be_visible(timeout=180_000)
-    desk.page.wait_for_timeout(2000)
+    desk.quiet()
     save(desk)
     (output,) = cells_of(notebook_file(desk))
     check_cell(output, run_of(desk.lab.home), "JupyterLab")
@@ -120,7 +120,7 @@ def test_a_notebook_saved_early_is_right_after_the_next_save_without_its_kernel(
     deadline = time.monotonic() + 60
     while "has finished" not in "".join(cells_of(notebook_file(desk))[0]["data"]["text/plain"]):
         assert time.monotonic() < deadline, "the file still shows the run as it was"
-        desk.page.keyboard.press("Control+s")  # the server's answer comes when it comes
-        desk.page.wait_for_timeout(2000)
+        desk.page.locator("body").press("Control+s")  # the server's answer comes when it comes
+        desk.page.wait_for_timeout(2000)  # between two looks
     (output,) = cells_of(notebook_file(desk))
     check_cell(output, run_of(desk.lab.home), "reopened")

@@ -98,7 +98,7 @@ def test_a_page_with_twenty_cells_is_fluent_and_its_file_small(desk: Desk, folde
     deadline = time.monotonic() + 120
     while desk.page.request.get(known).json()["total"] < CELLS:
         assert time.monotonic() < deadline, "the executor does not find the runs"
-        desk.page.wait_for_timeout(500)
+        desk.page.wait_for_timeout(500)  # between two looks
 
     desk.page.goto(f"{desk.lab.root}lab/tree/live.ipynb?reset")
     desk.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()

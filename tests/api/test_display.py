@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
 import imgcls_lab as lab
@@ -43,6 +46,41 @@ def test_watching_a_waiting_run_prints_where_it_stands(
 ) -> None:
     lab.launch(few, name="patient").watch()
     assert capsys.readouterr().out.startswith("patient waits in the queue (as of ")
+
+
+@pytest.fixture
+def shown(few: TrainConfig, idle: Settings) -> Iterator[Callable[[str], list[str]]]:
+    """Executes a cell of a kernel that knows the config as `few`; the texts of the outputs that it has in the end."""
+    shell = InteractiveShell.instance()
+    shell.kernel = None  # by this it is known that a notebook reads it
+    shell.display_pub = CapturingDisplayPublisher(shell=shell)
+    shell.push({"lab": lab, "few": few})
+
+    def execute(cell: str) -> list[str]:
+        shell.display_pub.outputs.clear()
+        shell.run_cell(cell, store_history=True).raise_error()
+        texts: dict[str, str] = {}
+        for output in shell.display_pub.outputs:
+            place = output["transient"]["display_id"]
+            if place in texts or not output["update"]:  # else it is an output of a cell of before
+                texts[place] = output["data"]["text/html"]
+        return list(texts.values())
+
+    yield execute
+    InteractiveShell.clear_instance()
+
+
+def test_a_cell_shows_a_run_once_however_it_is_asked_for(shown: Callable[[str], list[str]]) -> None:
+    (line,) = shown("run = lab.launch(few, name='once').stop()\nrun.wait();")
+    assert line.startswith("<progress")
+    assert "once was cancelled" in line
+    for cell in ("run.wait()", "run.wait()\nrun", "run.watch()\nrun.wait()", "run.watch()\nrun"):
+        (whole,) = shown(cell)
+        assert "Curves of once" in whole, cell
+        assert "<progress" not in whole, cell
+    line, whole = shown("other = lab.launch(few, name='other').stop().wait()\nrun")
+    assert "other was cancelled" in line
+    assert "Curves of once" in whole
 
 
 def test_a_list_of_runs_asks_the_server_what_it_asked_the_store(few: TrainConfig, idle: Settings) -> None:

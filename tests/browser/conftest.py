@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,21 +14,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
+from tests.browser.desk import Desk
 from tests.conftest import missing
 from tests.waiting import free_port
 
 TOKEN = "browser-tests"
-AWAY = re.compile(r"ERR_(CONNECTION_\w+|EMPTY_RESPONSE)|WebSocket|Failed to fetch|NetworkError")
 PICTURES = Path(__file__).parents[2] / "test-results"
 FLAGS = [
     "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -126,122 +125,6 @@ class Lab:
             except subprocess.TimeoutExpired:
                 self.kill()
         client.stop(Settings(home=str(self.home), datasets_dir=str(self.datasets)), stop_runs=True)
-
-
-class Site(Protocol):
-    """Where a page finds JupyterLab: root ends with a slash, url is the page's, work is the folder that it shows."""
-
-    @property
-    def root(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def work(self) -> Path: ...
-
-
-class Desk:
-    """What a user does in the page, in the user's words."""
-
-    def __init__(self, page: Page, lab: Site) -> None:
-        self.page = page
-        self.lab = lab
-        self.errors: list[str] = []
-        self._allowed: list[re.Pattern[str]] = []
-        self._always: list[re.Pattern[str]] = []
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self._complain(f"uncaught: {error.message}", f"\n{error.stack}"))
-
-    def _heard(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self._complain(f"{message.text} {message.location.get('url', '')}")
-
-    def _complain(self, text: str, stack: str = "") -> None:
-        if not any(pattern.search(text) for pattern in (*self._allowed, *self._always)):
-            self.errors.append(text + stack)
-
-    @contextmanager
-    def server_down(self) -> Iterator[None]:
-        """While the server is away its page may complain of that, and of nothing else."""
-        self._allowed = [AWAY]
-        try:
-            yield
-        finally:
-            self.page.wait_for_timeout(300)
-            self._allowed = []
-
-    @contextmanager
-    def refused(self, status: int = 400) -> Iterator[None]:
-        """While the server refuses a request, which Chromium writes into the console."""
-        self._allowed = [re.compile(rf"status of {status}")]
-        try:
-            yield
-        finally:
-            self.page.wait_for_timeout(100)
-            self._allowed = []
-
-    def allow(self, pattern: str) -> None:
-        """From now on the page may say this in its console: it is no fault of ours."""
-        self._always.append(re.compile(pattern))
-
-    def open(self, *, reset: bool = True) -> None:
-        self.page.goto(f"{self.lab.url}{'&' if '?' in self.lab.url else '?'}reset" if reset else self.lab.url)
-        self.page.wait_for_selector("#jp-main-dock-panel")
-        self.page.wait_for_selector("#main.jp-mod-restored, #main", state="attached")
-
-    def open_output(self, mime: str, data: dict[str, Any], also: dict[str, Any] | None = None) -> Locator:
-        """A saved notebook with one output of this type, without a kernel; what is shown of it.
-
-        also: the other types of the output.
-        """
-        output = {"output_type": "display_data", "metadata": {}, "data": {mime: data, **(also or {})}}
-        cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "it", "outputs": [output]}
-        notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
-        (self.lab.work / "live.ipynb").write_text(json.dumps(notebook))
-        self.page.goto(f"{self.lab.root}lab/tree/live.ipynb?reset")  # without the tabs of before
-        self.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
-        return self.page.locator(".imgcls-live")
-
-    def open_panel(self) -> Locator:
-        """The panel. A page that is loaded again may show it by itself; Lab takes its splash away once it has."""
-        panel = self.page.locator("#imgcls-lab-sidebar")
-        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=30_000)
-        if not panel.is_visible():
-            self.page.locator("li[data-id='imgcls-lab-sidebar']").click()
-        expect(panel.get_by_role("button", name="+ New run")).to_be_visible()
-        return panel
-
-    @property
-    def main(self) -> Locator:
-        """The tab in front."""
-        return self.page.locator(".imgcls-main:visible")
-
-    def run_page(self, state: str | None = None, timeout: float = 60) -> Locator:
-        """The run page in front, once it says `state`."""
-        page = self.main.locator(".imgcls-run")
-        if state:
-            expect(page).to_have_attribute("data-run-state", state, timeout=timeout * 1000)
-        return page
-
-    def points(self, title: str = "Loss") -> int:
-        """How many points a chart in front holds."""
-        return int(self.main.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
-
-    def step(self) -> int:
-        """The step that the run page in front stands at."""
-        return int(self.main.locator(".imgcls-run").get_attribute("data-step") or 0)
-
-    def wait_for_points(self, more_than: int, title: str = "Loss", timeout: float = 60) -> int:
-        return self._wait_for_more(lambda: self.points(title), more_than, f"points of “{title}”", timeout)
-
-    def wait_for_step(self, more_than: int, timeout: float = 60) -> int:
-        return self._wait_for_more(self.step, more_than, "steps", timeout)
-
-    def _wait_for_more(self, number: Callable[[], int], more_than: int, what: str, timeout: float) -> int:
-        deadline = time.monotonic() + timeout
-        while (now := number()) <= more_than:
-            assert time.monotonic() < deadline, f"the page stands still at {now} {what}"
-            self.page.wait_for_timeout(150)
-        return now
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import nbformat
@@ -26,8 +25,7 @@ def show_notebook(desk: Desk) -> None:
 
 def run_cell(desk: Desk, number: int) -> Locator:
     cell = desk.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-    cell.locator(".cm-content").click()
-    desk.page.keyboard.press("Shift+Enter")
+    cell.locator(".cm-content").press("Shift+Enter")
     return cell
 
 
@@ -35,12 +33,11 @@ def points(cell: Locator, title: str = "Loss") -> int:
     return int(cell.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
 
 
-def wait_for_points(desk: Desk, cell: Locator, more_than: int) -> int:
-    deadline = time.monotonic() + 90
-    while (now := points(cell)) <= more_than:
-        assert time.monotonic() < deadline, f"the curve stands still at {now} points"
-        desk.page.wait_for_timeout(150)
-    return now
+def wait_for_points(desk: Desk, cell: Locator, more_than: int, title: str = "Loss") -> int:
+    desk.until(
+        lambda: points(cell, title) > more_than, 90, lambda: f"the curve stands still at {points(cell, title)} points"
+    )
+    return points(cell, title)
 
 
 def notebook_file(desk: Desk) -> Path:
@@ -50,12 +47,8 @@ def notebook_file(desk: Desk) -> Path:
 def save(desk: Desk) -> None:
     """Save by keys, and wait until the file is written."""
     before = notebook_file(desk).read_bytes()
-    desk.page.keyboard.press("Escape")
-    desk.page.keyboard.press("Control+s")
-    deadline = time.monotonic() + 30
-    while notebook_file(desk).read_bytes() == before:
-        assert time.monotonic() < deadline, "the notebook was not written"
-        desk.page.wait_for_timeout(100)
+    desk.page.locator("body").press("Control+s")
+    desk.until(lambda: notebook_file(desk).read_bytes() != before, 60, lambda: "the notebook was not written")
 
 
 def end_kernels(desk: Desk) -> None:

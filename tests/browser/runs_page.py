@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from playwright.sync_api import Locator, expect
 
 from imgcls_lab.settings import Settings
@@ -9,6 +11,7 @@ from imgcls_lab.store import Store
 from tests.browser.accessibility import faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.many_runs import write_runs
+from tests.browser.tour import ask
 
 
 def open_filled_table(desk: Desk, lab: Lab, runs: int) -> Locator:
@@ -27,12 +30,16 @@ def open_table(desk: Desk, runs: int) -> Locator:
     return table
 
 
-def rows(table: Locator) -> int:
-    return int(table.get_attribute("data-runs") or 0)
-
-
 def found(table: Locator, number: int) -> None:
     expect(table).to_have_attribute("data-runs", str(number))
+
+
+def some_are_found(desk: Desk, table: Locator, where: str) -> int:
+    """The table has the runs of a query, which are not all; how many."""
+    number = int(ask(desk, "GET", f"runs?{urlencode({'where': where, 'limit': 1})}")["total"])
+    assert 0 < number < int(ask(desk, "GET", "runs?limit=1")["total"])
+    found(table, number)
+    return number
 
 
 def look(desk: Desk, name: str) -> None:

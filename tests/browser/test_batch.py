@@ -56,12 +56,13 @@ def test_an_executed_notebook_is_read_again_by_its_button_and_when_its_run_has_e
     refresh = desk.page.get_by_role("button", name="Refresh", exact=True).locator("visible=true")
     output = desk.page.locator(".jp-Notebook .jp-OutputArea-output")
     expect(refresh).to_be_visible()
-    for _ in range(40):
-        if output.filter(has_text="begun").count():
-            break
+
+    def has_begun() -> bool:
         refresh.click()
-        desk.page.wait_for_timeout(500)
-    expect(output.filter(has_text="begun")).to_be_visible()
+        desk.quiet()
+        return output.filter(has_text="begun").count() > 0
+
+    desk.until(has_begun, why=lambda: "the notebook does not show what its first cell printed")
     expect(output.filter(has_text="at its end")).to_have_count(0)
     go.touch()
     expect(output.filter(has_text="at its end")).to_be_visible(timeout=60_000)  # by itself
@@ -85,10 +86,12 @@ def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab:
     expect(desk.main.locator(".imgcls-cell[data-state=succeeded]")).to_have_count(4)
     expect(desk.main.get_by_text("4 of 4 trials")).to_be_visible()
 
+    sweep = desk.run_page().get_attribute("data-run") or ""
     cells.nth(2).click()
+    expect(desk.run_page()).not_to_have_attribute("data-run", sweep)
     trial = desk.run_page("succeeded").get_attribute("data-run")
     desk.page.get_by_role("tab", name="sweep of lr, seed", exact=True).click()
-    sweep = desk.run_page("succeeded").get_attribute("data-run")
+    desk.run_page("succeeded", run=sweep)
     url = f"{lab.root}imgcls/api/runs/{trial}"
     assert desk.page.request.delete(url, headers={"Authorization": f"token {TOKEN}"}).status == 204
     expect(desk.main.locator(".imgcls-hole")).to_have_count(1)

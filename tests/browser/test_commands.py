@@ -24,11 +24,7 @@ def test_the_launcher_and_the_palette_lead_to_the_forms(desk: Desk) -> None:
         ("sweep hyperparameters", "New Sweep", "New sweep"),
         ("models export", "Models: Add, Export", "Registries"),
     ):
-        desk.page.keyboard.press("Control+Shift+C")
-        desk.page.locator("#command-palette input, #modal-command-palette input").first.fill(typed)
-        expect(desk.page.locator(".lm-CommandPalette-item.lm-mod-active").first).to_contain_text(command)
-        desk.page.screenshot(path=PICTURES / "palette.png")
-        desk.page.keyboard.press("Enter")
+        desk.by_palette(typed, command)
         expect(desk.main.get_by_role("heading", name=heading)).to_be_visible()
     expect(desk.main.get_by_role("tab", name="Models")).to_have_attribute("aria-selected", "true")
 

@@ -45,7 +45,7 @@ def write_photographs(root: Path) -> None:
 
 def look(desk: Desk, name: str) -> None:
     """A picture for a person, and what axe says."""
-    desk.page.wait_for_timeout(400)  # pictures that are on the way
+    desk.quiet()  # pictures that were on the way are there
     PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / f"dataset-{name}.png")
     assert faults(desk.page, impacts=SERIOUS) == [], name
@@ -82,8 +82,8 @@ def correct_by_keys(desk: Desk) -> None:
     desk.main.get_by_role("combobox", name="Split").select_option("train")
     expect(grid).to_have_attribute("data-total", "93")
     keys = desk.page.keyboard
-    grid.locator("[tabindex='0']").focus()
-    keys.press("ArrowRight")
+    grid.locator("[tabindex='0']").press("ArrowRight")
+    expect(grid.locator("[data-index='1']")).to_be_focused()
     keys.press("x")
     keys.press("ArrowRight")
     keys.press("r")
@@ -98,7 +98,7 @@ def correct_by_keys(desk: Desk) -> None:
     expect(box).to_contain_text("4 of 93")
     expect(box.locator("img")).to_have_js_property("naturalWidth", 150)
     look(desk, "lightbox")
-    keys.press("Escape")
+    box.press("Escape")
     expect(box).to_have_count(0)
     expect(grid.locator("[data-index='2']")).to_be_focused()
     look(desk, "images")
@@ -141,10 +141,7 @@ def in_other_looks(desk: Desk) -> None:
         page.set_viewport_size({"width": 1000, "height": 800})
         look(desk, f"{tab.lower()}-1000")
         page.set_viewport_size({"width": 1440, "height": 900})
-    page.get_by_text("Settings", exact=True).first.click()
-    page.get_by_text("Theme", exact=True).hover()
-    page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
-    page.wait_for_timeout(800)
+    desk.choose_theme("JupyterLab Dark")
     for tab in ("Overview", "Images", "Problems", "Revisions"):
         desk.main.get_by_role("tab", name=tab).click()
         look(desk, f"{tab.lower()}-dark")
@@ -179,7 +176,7 @@ def lasso(desk: Desk) -> None:
     """Draw a line around the middle of the map: its images come into the grid."""
     canvas = desk.main.locator(".imgcls-map")
     expect(canvas).to_have_attribute("data-points", "1797")
-    desk.page.wait_for_timeout(400)  # its first picture
+    desk.quiet()  # its first picture is drawn
     box = canvas.bounding_box()
     assert box
     x, y, mouse = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, desk.page.mouse
@@ -210,9 +207,8 @@ def test_a_trained_model_finds_wrong_labels_and_draws_the_map(desk: Desk, lab: L
     expect(desk.main.get_by_text(re.compile("^Audited"))).to_be_visible(timeout=120_000)
     card = desk.main.get_by_role("region", name="Probable label errors")
     expect(card.locator(".imgcls-label-active img")).to_be_visible()
-    card.locator(".imgcls-virtual").focus()
     for key in "arsx":
-        desk.page.keyboard.press(key)
+        card.locator(".imgcls-virtual").press(key)
     expect(card.get_by_role("status")).to_contain_text("3 decided")
     look(desk, "label-errors")
     desk.main.get_by_role("tab", name="Map").click()

@@ -16,6 +16,7 @@ from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+SIDEWAYS = "tab => tab.scrollWidth - tab.clientWidth"
 NAME = "a long training of the demo, seed 3"
 
 
@@ -30,19 +31,11 @@ def look(desk: Desk, name: str) -> None:
     PICTURES.mkdir(exist_ok=True)
     for width in (1000, 1440):
         desk.page.set_viewport_size({"width": width, "height": 1000})
-        desk.page.wait_for_timeout(500)
+        desk.quiet()
         desk.page.screenshot(path=PICTURES / f"devices-{name}-{width}.png")
-        sideways = "tab => tab.scrollWidth - tab.clientWidth"
-        assert desk.main.evaluate(sideways) <= 0, f"{name} is wider than {width} px"
+        desk.until(lambda: desk.main.evaluate(SIDEWAYS) <= 0, why=lambda: f"{name} is wider than {width} px")  # noqa: B023
     assert faults(desk.page) == [], name
     assert faults(desk.page, SIDEBAR) == [], name
-
-
-def dark(desk: Desk) -> None:
-    desk.page.get_by_text("Settings", exact=True).first.click()
-    desk.page.get_by_text("Theme", exact=True).hover()
-    desk.page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
-    desk.page.wait_for_timeout(800)
 
 
 def fill(lab: Lab) -> None:
@@ -86,7 +79,7 @@ def test_devices_are_looked_at_executors_ended_and_storage_freed(desk: Desk, lab
     part = in_storage(desk)
     expect(part("backups")).to_contain_text("3 copies")
     look(desk, "light")
-    dark(desk)
+    desk.choose_theme("JupyterLab Dark")
     look(desk, "dark")
 
     part("backups").get_by_role("button", name="Delete older…").click()

@@ -27,7 +27,7 @@ def test_a_run_is_extended_forked_and_shown_as_a_tree(desk: Desk, lab: Lab, requ
 
     expect(desk.main.get_by_text("forked from")).to_be_visible(timeout=30_000)
     extended = desk.run_page("succeeded", timeout=240)
-    assert extended.get_attribute("data-run") != parent
+    expect(extended).not_to_have_attribute("data-run", parent)
     tree = desk.main.get_by_role("region", name="Lineage")
     expect(tree.get_by_role("listitem")).to_have_count(2)
     expect(tree.locator("[aria-current]")).to_contain_text("digits, to 4 epochs")

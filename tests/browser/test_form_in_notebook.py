@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +29,7 @@ def opened(desk: Desk, lab: Lab) -> Iterator[Locator]:
     desk.page.goto(f"{lab.root}lab/tree/form.ipynb?reset")
     expect(desk.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
     cell = desk.page.locator(".jp-CodeCell").first
-    cell.locator(".jp-InputArea-editor").click()
-    desk.page.keyboard.press("Control+Enter")
+    cell.locator(".cm-content").press("Control+Enter")
     yield cell.locator(".jp-OutputArea")
     desk.page.get_by_role("menuitem", name="Kernel", exact=True).click()
     desk.page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
@@ -68,10 +68,10 @@ def test_a_run_is_set_up_and_launched_in_a_cell(desk: Desk, lab: Lab, tmp_path: 
         output.get_by_role("button", name="As code").click()
         expect(output.locator("pre", has_text="lab.launch(")).to_contain_text("epochs=1")
         launch.click()
-        expect(output.get_by_text("waits in the queue").or_(output.get_by_text("trains")).first).to_be_visible()
+        standing = re.compile("waits in the queue|is starting|trains|has finished")
+        expect(output.get_by_text(standing).first).to_be_visible()
         expect(output.get_by_text("has finished").first).to_be_visible(timeout=120_000)
         page.set_viewport_size({"width": 1000, "height": 1400})
         page.screenshot(path=tmp_path / "launched.png")
-        page.locator(".jp-CodeCell").nth(1).locator(".jp-InputArea-editor").click()
-        page.keyboard.press("Control+Enter")
+        page.locator(".jp-CodeCell").nth(1).locator(".cm-content").press("Control+Enter")
         expect(page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea")).to_contain_text("held 1 1")

@@ -10,7 +10,6 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
-from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -54,11 +53,11 @@ def words_in_pieces(table: Locator) -> list[str]:
     return found
 
 
-def stands_whole(table: Locator, when: str) -> None:
+def stands_whole(desk: Desk, table: Locator, when: str) -> None:
     """Once the page has drawn itself anew."""
-    until(
+    desk.until(
         lambda: fits(table) and not words_in_pieces(table),
-        5,
+        30,
         lambda: f"{when}: wider than its place ({not fits(table)}), words in pieces: {words_in_pieces(table)}",
     )
 
@@ -93,11 +92,10 @@ def test_production(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> Non
     for width in (1440, 1000):
         desk.page.set_viewport_size({"width": width, "height": 900})
         table = desk.main.get_by_role("table")
-        stands_whole(table, f"at {width} px")
+        stands_whole(desk, table, f"at {width} px")
         picture(desk, f"models-{theme}-{width}")
 
-    row.get_by_role("button", name="Export…").focus()
-    desk.page.keyboard.press("Enter")
+    row.get_by_role("button", name="Export…").press("Enter")
     form = desk.main.get_by_role("group", name="Export digits for production · best")
     place = form.get_by_role("option", name=str(lab.home / "models"))
     place.focus()
@@ -108,7 +106,7 @@ def test_production(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> Non
     result = desk.main.get_by_text("was written to")
     expect(result).to_be_visible(timeout=60_000)
     expect(result).to_contain_text(f"{lab.home}/models/production")
-    until(lambda: fits(table), 5, lambda: "the result widens the table")
+    desk.until(lambda: fits(table), 30, lambda: "the result widens the table")
     picture(desk, f"models-exported-{theme}")
     assert (lab.home / "models" / "production" / "model.safetensors").is_file()
     base = desk.main.locator("tr[data-name]", has_text="tiny").filter(

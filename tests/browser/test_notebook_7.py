@@ -54,12 +54,6 @@ def open_page(desk: Desk, path: str) -> None:
     expect(desk.page.locator(".lm-MenuBar-itemLabel").get_by_text("View", exact=True)).to_be_visible()
 
 
-def by_palette(desk: Desk, typed: str) -> None:
-    desk.page.keyboard.press("Control+Shift+C")
-    desk.page.locator("#modal-command-palette input").fill(typed)
-    desk.page.keyboard.press("Enter")
-
-
 def by_menu(desk: Desk, side: str, name: str) -> None:
     """The menu that Notebook 7 has for what stands at its sides."""
     desk.page.locator(".lm-MenuBar-itemLabel").get_by_text("View", exact=True).click()
@@ -83,22 +77,23 @@ def write_notebook(folder: Path, name: str, outputs: list[object]) -> None:
 
 def test_a_run_is_launched_and_watched_beside_the_list_of_files(desk: Desk) -> None:
     open_page(desk, "tree")
-    by_palette(desk, "Show Image Lab")
+    desk.by_palette("Show Image Lab", "Image Lab")
     panel = desk.page.locator("#imgcls-lab-sidebar")
     panel.get_by_role("button", name="Try the demo").click()
     tabs = desk.page.locator("#main li.lm-TabBar-tab")
     expect(tabs).to_contain_text(["Files", "Running", "New run"])
     expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("digits")
     desk.page.screenshot(path=PICTURES / "notebook-new.png")
-    run = launch(desk, epochs="2")
-    name = desk.main.get_by_role("heading").first.inner_text()
+    name = "beside the files"
+    run = launch(desk, **{"run-name": name, "epochs": "2"})
+    expect(desk.main.get_by_role("heading", name=name).first).to_be_visible()
     desk.wait_for_points(0)
     desk.run_page("succeeded", timeout=150)
     desk.page.screenshot(path=PICTURES / "notebook-run.png")
     expect(tabs).to_contain_text(["Files", "Running", name])  # the form has closed itself
     expect(panel.locator(f"[data-run='{run}']").first).to_have_attribute("aria-current", "true")
 
-    by_palette(desk, "All Training Runs")
+    desk.by_palette("All Training Runs", "All Training Runs")
     expect(desk.main.get_by_role("treegrid", name="Runs")).to_contain_text(name)
     desk.page.screenshot(path=PICTURES / "notebook-runs.png")
     panel.locator(f"[data-run='{run}']").first.click()  # brings the tab of before to the front
@@ -106,13 +101,13 @@ def test_a_run_is_launched_and_watched_beside_the_list_of_files(desk: Desk) -> N
     expect(tabs).to_have_count(4)
     tabs.filter(has_text=name).locator(".lm-TabBar-tabCloseIcon").click()
     expect(tabs).to_have_count(3)
-    by_palette(desk, "Settings: Notifications")
+    desk.by_palette("Settings: Notifications", "Settings: Notifications")
     expect(desk.page.locator(".jp-SettingsForm").filter(has_text="Colours of curves").first).to_be_visible()
 
 
 def test_pages_have_room_beside_a_notebook_and_code_goes_into_it(desk: Desk, notebook: Notebook) -> None:
     open_page(desk, "tree")
-    by_palette(desk, "Show Image Lab")
+    desk.by_palette("Show Image Lab", "Image Lab")
     expect(desk.page.locator("#imgcls-lab-sidebar")).to_contain_text("No runs yet")
     with Store.open(Settings(home=str(notebook.home))) as store:
         config = {"root": "/data/x", "model_flavour": "a/b"}
@@ -125,9 +120,7 @@ def test_pages_have_room_beside_a_notebook_and_code_goes_into_it(desk: Desk, not
     panel = desk.page.locator("#imgcls-lab-sidebar")
     panel.locator(f"[data-run='{run}']").first.click()
     page = desk.run_page("queued")
-    box = page.bounding_box()
-    assert box is not None
-    assert box["width"] > 480
+    desk.until(lambda: (page.bounding_box() or {"width": 0})["width"] > 480, why=lambda: f"{page.bounding_box()}")
     desk.page.screenshot(path=PICTURES / "notebook-beside.png")
     page.get_by_role("button", name="Cancel", exact=True).click()
     desk.run_page("cancelled")

@@ -36,7 +36,7 @@ def look(desk: Desk, name: str, theme: str) -> None:
     PICTURES.mkdir(exist_ok=True)
     for width in (1000, 1440):
         desk.page.set_viewport_size({"width": width, "height": 900})
-        desk.page.wait_for_timeout(300)
+        desk.quiet()
         desk.page.screenshot(path=PICTURES / f"{name}-{theme}-{width}.png")
     assert faults(desk.page) == [], name
 

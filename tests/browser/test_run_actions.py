@@ -127,13 +127,14 @@ def has_a_context_menu(desk: Desk, table: Locator) -> None:
         expect(menu).to_have_count(0)
         table.focus()
     table.press("Shift+F10")
-    expect(menu).to_be_visible()
     active = menu.locator(".lm-mod-active")
+    expect(menu).to_be_visible()
     desk.page.keyboard.press("r")
     expect(active).to_have_text(re.compile("^Re"))  # Resume, Rename: the first that begins with it
     while "Rename" not in (now := active.inner_text()):
-        desk.page.keyboard.press("ArrowDown")
+        desk.page.locator(":focus").press("ArrowDown")
         expect(active).not_to_have_text(now)
+    expect(active).to_contain_text("Rename")
     desk.page.keyboard.press("Enter")
     dialog = desk.page.locator(".jp-Dialog")
     dialog.locator("input").fill("by keys")
@@ -144,10 +145,7 @@ def has_a_context_menu(desk: Desk, table: Locator) -> None:
 def is_searched_in_the_palette(desk: Desk, table: Locator) -> None:
     """A command of the palette acts on the chosen runs."""
     row(table, "first").get_by_role("checkbox").click()
-    desk.page.keyboard.press("Control+Shift+C")
-    palette = desk.page.locator("#modal-command-palette")
-    palette.locator("input").fill("tag runs")
-    palette.get_by_text("Tag Runs…").first.click()
+    desk.by_palette("tag runs", "Tag Runs…")
     dialog = desk.page.locator(".jp-Dialog")
     dialog.locator("input").fill("by-palette")
     dialog.locator("input").press("Enter")

@@ -46,6 +46,6 @@ def test_two_servers_and_two_tabs_of_one_home_show_the_same(
         expect(page.run_page("queued")).to_contain_text("waits")
     other.main.get_by_role("button", name="Cancel", exact=True).click()
     for page in pages:
-        page.run_page("cancelled", timeout=15)
+        page.run_page("cancelled")
         assert page.errors == []
     context.close()

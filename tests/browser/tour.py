@@ -115,20 +115,20 @@ def image_of_the_evaluation(desk: Desk) -> Iterator[str]:
     desk.main.locator(".imgcls-images-card .imgcls-grid-cell").first.dblclick()
     expect(desk.main.locator(".imgcls-image-panel .imgcls-biography")).to_be_visible()
     yield "image"
-    desk.page.keyboard.press("Escape")
+    desk.page.locator("body").press("Escape")
 
 
 def single_changes(desk: Desk) -> Iterator[str]:
     desk.main.get_by_role("button", name="Run the single changes…").click()
     expect(desk.main.get_by_role("button", name="Queue 2 runs")).to_be_visible()
     yield "single-changes"
-    desk.page.keyboard.press("Escape")
+    desk.page.locator("body").press("Escape")
 
 
 def questions_of_the_run(desk: Desk) -> Iterator[str]:
     desk.main.locator(".imgcls-head").get_by_role("button", name="Delete…").click()
     yield "delete"
-    desk.page.keyboard.press("Escape")
+    desk.page.locator("body").press("Escape")
 
 
 def unfolded_form(desk: Desk) -> Iterator[str]:
@@ -173,7 +173,7 @@ def settle(desk: Desk) -> None:
     """Until nothing on the page waits for the server, and what it drew then stands still."""
     waits = desk.page.locator(".imgcls-main:visible, .imgcls-side:visible").get_by_text(WAITS).locator("visible=true")
     expect(waits).to_have_count(0, timeout=30_000)
-    desk.page.wait_for_timeout(250)
+    desk.quiet()
 
 
 def show(desk: Desk, place: dict[str, Any]) -> Locator:

@@ -23,6 +23,7 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
   #live: Widget | null = null;
   #observer: MutationObserver | null = null;
   #timer = 0;
+  #renders = 0;
   readonly #stage = new Panel(); // hidden while the widget is not there: its renderer says so in words of its own
   readonly #still = new Panel();
   readonly #sentence = new Widget();
@@ -53,6 +54,7 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
   async #render(): Promise<void> {
     const [model, registry] = [this.#model, registryAround(this)];
     if (!model || !registry) return;
+    const render = ++this.#renders;
     this.#observer?.disconnect();
     this.#live?.dispose();
     for (const old of [...this.#still.widgets]) old.dispose();
@@ -61,6 +63,8 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
       const still = registry.createRenderer(kind);
       this.#still.addWidget(still);
       await still.renderModel(model);
+      // meanwhile a newer model may have come: two renders that go on would leave two live views
+      if (render !== this.#renders || this.isDisposed) return;
     }
     const hasWidget = WIDGET_TYPE in model.data && registry.mimeTypes.includes(WIDGET_TYPE);
     const live = hasWidget ? registry.createRenderer(WIDGET_TYPE) : null;

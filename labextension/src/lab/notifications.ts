@@ -16,7 +16,7 @@ const TYPES = {
   disk: 'warning',
 } as const;
 // ms on the screen; after that it is in Lab's list of notifications, and what went wrong in the panel's, too
-const SHORT = 8000;
+export const SHORT = 8000;
 const LONG = 20_000;
 const AT_ONCE = 3; // runs that have ended well and are told one by one; of more only how many
 

@@ -22,6 +22,8 @@ import {
   type RunAction,
 } from '../views/runs/run_actions';
 import type { Place } from '../views/ui/navigation';
+import { UNDO_FOR } from '../views/ui/undo';
+import { SHORT } from './notifications';
 import { GROUPS, RUNS, pointedRun } from './pointed_run';
 
 const MOST_OF_GROUP = 1000; // runs of one page of the server
@@ -57,12 +59,12 @@ function report(source: Source, outcome: Outcome): void {
     void undo!(source).then(done => report(source, done), complain);
   };
   Notification.emit([text, ...named(refused)].join('\n'), refused.length > 0 ? 'warning' : 'success', {
-    autoClose: refused.length > 0 ? false : 8000,
+    autoClose: refused.length > 0 ? false : undo ? UNDO_FOR : SHORT,
     ...(undo && { actions: [{ label: 'Undo', callback: again }] }),
   });
 }
 
-const complain = (error: unknown): void => void Notification.error(messageOf(error), { autoClose: 8000 });
+const complain = (error: unknown): void => void Notification.error(messageOf(error), { autoClose: SHORT });
 
 async function asked(title: string, body: string, word: string): Promise<boolean> {
   const buttons = [Dialog.cancelButton(), Dialog.warnButton({ label: word })];

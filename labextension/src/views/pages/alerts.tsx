@@ -8,6 +8,7 @@ import { ago, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { Sentence } from '../ui/sentence';
 import { useNavigate } from '../ui/navigation';
+import { UNDO_FOR } from '../ui/undo';
 import { Section } from './sidebar_section';
 import '../ui/button.css';
 import './alerts.css';
@@ -17,7 +18,6 @@ const SHOWN = 5;
 const KEPT = 300; // those of a sweep's trials among them
 const FIRST = { limit: KEPT };
 const LATELY = 24 * 3600; // seconds
-const UNDO_FOR = 20_000; // ms
 
 const byTime = (alerts: Alert[], more: Alert[]): Alert[] => {
   const all = new Map([...alerts, ...more].map(alert => [alert.id, alert]));
