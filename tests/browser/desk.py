@@ -47,8 +47,8 @@ class Desk:
         self._asked: set[Request] = set()  # what the page asks the server and has no answer to yet
         page.set_default_timeout(PATIENCE)
         page.on("request", self._ask)
-        page.on("requestfinished", self._asked.discard)
-        page.on("requestfailed", self._asked.discard)
+        page.on("requestfinished", self._answered)
+        page.on("requestfailed", self._answered)
         if SLOWNESS > 1:
             slow_down(page)
         page.on("console", self._heard)
@@ -57,6 +57,9 @@ class Desk:
     def _ask(self, request: Request) -> None:
         if request.url.startswith(self.lab.root) and request.resource_type != "eventsource":
             self._asked.add(request)
+
+    def _answered(self, request: Request) -> None:
+        self._asked.discard(request)
 
     def until(
         self, condition: Callable[[], object], seconds: float = 60, why: Callable[[], str] = lambda: "it did not happen"

@@ -21,6 +21,7 @@ const WORDS: Words = {
 export class KernelOutput extends Panel implements IRenderMime.IRenderer {
   #model: IRenderMime.IMimeModel | null = null;
   #live: Widget | null = null;
+  #liveId: unknown; // of the widget's model in the kernel
   #observer: MutationObserver | null = null;
   #timer = 0;
   #renders = 0;
@@ -55,8 +56,6 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
     const [model, registry] = [this.#model, registryAround(this)];
     if (!model || !registry) return;
     const render = ++this.#renders;
-    this.#observer?.disconnect();
-    this.#live?.dispose();
     for (const old of [...this.#still.widgets]) old.dispose();
     const kind = PICTURES.find(mime => mime in model.data);
     if (kind) {
@@ -66,18 +65,32 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
       // meanwhile a newer model may have come: two renders that go on would leave two live views
       if (render !== this.#renders || this.isDisposed) return;
     }
-    const hasWidget = WIDGET_TYPE in model.data && registry.mimeTypes.includes(WIDGET_TYPE);
-    const live = hasWidget ? registry.createRenderer(WIDGET_TYPE) : null;
-    this.#live = live;
-    if (live) {
-      this.#stage.addWidget(live);
-      this.#observer = new MutationObserver(this.#look);
-      this.#observer.observe(live.node, { childList: true, attributeFilter: ['class'] });
-      void live.renderModel(model);
-    }
+    this.#showLive(model, registry);
     clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => this.#isLive || this.#say(this.words.still), live ? SETTLE : 0);
+    this.#timer = window.setTimeout(
+      () => this.#isLive || this.#say(this.words.still),
+      this.#live ? SETTLE : 0,
+    );
     this.#look();
+  }
+
+  /** The kernel's widget stays as the model gets newer pictures: its user has zoomed, unfolded, or pressed a button. */
+  #showLive(model: IRenderMime.IMimeModel, registry: IRenderMimeRegistry): void {
+    const { model_id: id } = (model.data[WIDGET_TYPE] ?? {}) as { model_id?: unknown };
+    this.#observer?.disconnect();
+    if (!this.#isLive || id !== this.#liveId) {
+      this.#live?.dispose();
+      const hasWidget = id !== undefined && registry.mimeTypes.includes(WIDGET_TYPE);
+      const live = hasWidget ? registry.createRenderer(WIDGET_TYPE) : null;
+      this.#live = live;
+      this.#liveId = id;
+      if (live) this.#stage.addWidget(live);
+      void live?.renderModel(model);
+    }
+    if (this.#live) {
+      this.#observer = new MutationObserver(this.#look);
+      this.#observer.observe(this.#live.node, { childList: true, attributeFilter: ['class'] });
+    }
   }
 
   /** Whether the kernel's widget is there: its renderer is a panel that holds it, and hides itself once it is gone. */
