@@ -9,13 +9,13 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from browser.conftest import PICTURES, Desk, Lab, browser, context, desk, lab
+from browser.notebook_cells import save
 from playwright.sync_api import expect
 
 from imgcls_lab import run_layout
@@ -139,12 +139,7 @@ def test_ten_actions_are_done_again_by_the_notebook(desk: Desk, lab: Lab) -> Non
     expect(desk.page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible()
     look(desk, "notebook")
     file = lab.work / "Untitled.ipynb"
-    before = file.read_bytes()
-    desk.page.keyboard.press("Control+s")
-    deadline = time.monotonic() + 60
-    while file.read_bytes() == before:
-        assert time.monotonic() < deadline, "the notebook was not written"
-        desk.page.wait_for_timeout(200)
+    save(desk, file)
     desk.page.goto("about:blank")
     lab.close()
 

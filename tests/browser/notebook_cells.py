@@ -44,11 +44,12 @@ def notebook_file(desk: Desk) -> Path:
     return desk.lab.work / "live.ipynb"
 
 
-def save(desk: Desk) -> None:
-    """Save by keys, and wait until the file is written."""
-    before = notebook_file(desk).read_bytes()
+def save(desk: Desk, file: Path | None = None) -> None:
+    """Save the notebook in front by keys, and wait until its file is written."""
+    file = file or notebook_file(desk)
+    before = file.read_bytes()
     desk.page.locator("body").press("Control+s")
-    desk.until(lambda: notebook_file(desk).read_bytes() != before, 60, lambda: "the notebook was not written")
+    desk.until(lambda: file.read_bytes() != before, 60, lambda: "the notebook was not written")
 
 
 def end_kernels(desk: Desk) -> None:
