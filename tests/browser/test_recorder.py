@@ -24,16 +24,6 @@ def add_project(desk: Desk, name: str) -> None:
     expect(desk.main.get_by_role("button", name=name, exact=True)).to_be_visible(timeout=60_000)
 
 
-def toggle_by_palette(desk: Desk) -> None:
-    desk.page.keyboard.press("Control+Shift+C")
-    palette = desk.page.locator("#modal-command-palette")
-    box = palette.locator("input")
-    expect(box).to_be_focused()
-    box.fill("record actions")
-    palette.get_by_text("Record Actions as Python Cells").first.click()
-    expect(palette).to_be_hidden()
-
-
 @pytest.mark.parametrize("lab", [{}, {"theme": "JupyterLab Dark"}], indirect=True, ids=["light", "dark"])
 def test_actions_become_cells_of_a_notebook(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> None:
     theme = request.node.callspec.id
@@ -51,7 +41,7 @@ def test_actions_become_cells_of_a_notebook(desk: Desk, lab: Lab, request: pytes
     desk.page.screenshot(path=PICTURES / f"recorder-{theme}.png")
     assert faults(desk.page, "#imgcls-lab-sidebar", impacts=SERIOUS) == []
 
-    toggle_by_palette(desk)
+    desk.by_palette("record actions", "Record Actions as Python Cells")
     expect(recording(desk)).to_have_count(0)
     expect(switch).to_have_attribute("aria-pressed", "false")
     add_project(desk, "bees")  # is not recorded
