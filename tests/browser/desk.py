@@ -49,13 +49,15 @@ class Desk:
         page.on("request", self._ask)
         page.on("requestfinished", self._answered)
         page.on("requestfailed", self._answered)
+        page.on("domcontentloaded", lambda _: self._asked.clear())  # nobody answers the page of before
         if SLOWNESS > 1:
             slow_down(page)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error.message}", f"\n{error.stack}"))
 
     def _ask(self, request: Request) -> None:
-        if request.url.startswith(self.lab.root) and request.resource_type != "eventsource":
+        root = self.lab.root
+        if request.url.startswith((f"{root}imgcls/api/", f"{root}api/")):
             self._asked.add(request)
 
     def _answered(self, request: Request) -> None:
