@@ -19,6 +19,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 AWAY = re.compile(r"ERR_(CONNECTION_\w+|EMPTY_RESPONSE)|WebSocket|Failed to fetch|NetworkError")
 PATIENCE = 60_000  # ms for a click or a load of the page
+STARTS = 180.0  # s for what a process has to start for: on two cores with a load of 28 a kernel alone took a minute
 SLOWNESS = int(os.environ.get("BROWSER_SLOWNESS", "1"))
 LATENCY = 60  # ms that a request takes longer, for each time that the page is slower
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
@@ -162,7 +163,7 @@ class Desk:
         """The tab in front."""
         return self.page.locator(".imgcls-main:visible")
 
-    def run_page(self, state: str | None = None, timeout: float = 60, run: str | None = None) -> Locator:
+    def run_page(self, state: str | None = None, timeout: float = STARTS, run: str | None = None) -> Locator:
         """The run page in front, once it says `state`. run: the one of this id, since another was in front before."""
         page = self.main.locator(".imgcls-run")
         if run:
@@ -179,10 +180,10 @@ class Desk:
         """The step that the run page in front stands at."""
         return int(self.main.locator(".imgcls-run").get_attribute("data-step") or 0)
 
-    def wait_for_points(self, more_than: int, title: str = "Loss", timeout: float = 60) -> int:
+    def wait_for_points(self, more_than: int, title: str = "Loss", timeout: float = STARTS) -> int:
         return self._wait_for_more(lambda: self.points(title), more_than, f"points of “{title}”", timeout)
 
-    def wait_for_step(self, more_than: int, timeout: float = 60) -> int:
+    def wait_for_step(self, more_than: int, timeout: float = STARTS) -> int:
         return self._wait_for_more(self.step, more_than, "steps", timeout)
 
     def _wait_for_more(self, number: Callable[[], int], more_than: int, what: str, timeout: float) -> int:

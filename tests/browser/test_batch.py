@@ -72,7 +72,7 @@ def test_an_executed_notebook_is_read_again_by_its_button_and_when_its_run_has_e
 def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab: Lab) -> None:
     start_demo(desk)
     launch(desk, epochs="1")
-    desk.run_page("succeeded", timeout=120)
+    desk.run_page("succeeded")
     desk.main.get_by_role("button", name="Sweep…").click()
     desk.main.locator("[name=sweep-values]").fill("1e-3, 3e-3")
     desk.main.get_by_role("button", name="One more setting").click()

@@ -193,7 +193,7 @@ def test_a_trained_model_finds_wrong_labels_and_draws_the_map(desk: Desk, lab: L
     plant(lab)
     start_demo(desk)
     launch(desk, epochs="5")
-    desk.run_page("succeeded", timeout=120)
+    desk.run_page("succeeded")
     desk.main.get_by_role("tab", name="Evaluation").click()
     desk.main.get_by_label("evaluation of").select_option("train")
     desk.main.get_by_role("button", name="suspicious").click()

@@ -72,7 +72,7 @@ def test_production(desk: Desk, lab: Lab, request: pytest.FixtureRequest) -> Non
     theme = request.node.callspec.id
     start_demo(desk)
     launch(desk, **{"run-name": "digits for production", "epochs": "1"})
-    desk.run_page("succeeded", timeout=150)
+    desk.run_page("succeeded")
     desk.main.get_by_role("tab", name="Checkpoints").click()
     desk.main.get_by_role("button", name="Make a model").click()
     expect(desk.main.get_by_text("Registered as the model “digits for production · best”")).to_be_visible()

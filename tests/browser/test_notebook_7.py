@@ -88,7 +88,7 @@ def test_a_run_is_launched_and_watched_beside_the_list_of_files(desk: Desk) -> N
     run = launch(desk, **{"run-name": name, "epochs": "2"})
     expect(desk.main.get_by_role("heading", name=name).first).to_be_visible()
     desk.wait_for_points(0)
-    desk.run_page("succeeded", timeout=150)
+    desk.run_page("succeeded")
     desk.page.screenshot(path=PICTURES / "notebook-run.png")
     expect(tabs).to_contain_text(["Files", "Running", name])  # the form has closed itself
     expect(panel.locator(f"[data-run='{run}']").first).to_have_attribute("aria-current", "true")

@@ -63,7 +63,7 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab
     expect(desk.page.locator("#jp-main-statusbar")).to_contain_text("1 running")
     first = desk.wait_for_points(0)
     desk.wait_for_points(first)
-    desk.run_page("succeeded", timeout=150)
+    desk.run_page("succeeded")
     expect(desk.page.locator(".Toastify").get_by_text("has finished")).to_be_visible()  # for eight seconds
 
     expect(desk.main.locator(".imgcls-metrics")).to_contain_text("epoch")
@@ -208,7 +208,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     expect(desk.main.locator(".imgcls-preflight")).to_contain_text("1 image that “short one” could not read")
     second = launch(desk, **{"run-name": "long one", "epochs": "3000", "lr": "5e-4"})
     assert first != second
-    desk.run_page("running", timeout=120)
+    desk.run_page("running")
     desk.wait_for_points(0)
 
     desk.page.locator("#imgcls-lab-sidebar").get_by_role("button", name="Runs", exact=True).click()
@@ -225,11 +225,11 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
 
     desk.page.locator(f"#imgcls-lab-sidebar [data-run='{second}']").click()
     desk.main.get_by_role("button", name="Stop", exact=True).click()
-    page = desk.run_page("stopped", timeout=60)
+    page = desk.run_page("stopped")
     stopped_at = desk.step()
     assert stopped_at > 0
     desk.main.get_by_role("button", name="Resume", exact=True).click()
-    desk.run_page("running", timeout=60)
+    desk.run_page("running")
     expect(page).to_have_attribute("data-attempt", "2")
     expect(desk.main.locator(".imgcls-chips")).to_contain_text("resumed at step")
     before = desk.points()
@@ -254,7 +254,7 @@ def test_panel_works_under_a_base_url_as_a_hub_gives_it(desk: Desk) -> None:
     start_demo(desk)
     launch(desk, epochs="1")
     desk.wait_for_points(0)
-    desk.run_page("succeeded", timeout=120)
+    desk.run_page("succeeded")
 
 
 @pytest.mark.parametrize("lab", [{"theme": "JupyterLab Dark"}], indirect=True)
