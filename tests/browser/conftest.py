@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
-from tests.browser.desk import Desk
+from tests.browser.desk import PATIENCE, STARTS, Desk
 from tests.conftest import missing
 from tests.waiting import free_port
 
@@ -35,7 +35,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
-expect.set_options(timeout=15_000)
+# on two cores with a load of 28 the first list of runs took more than 15 s
+expect.set_options(timeout=PATIENCE)
 
 
 class Lab:
@@ -98,7 +99,7 @@ class Lab:
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + STARTS
         request = urllib.request.Request(f"{self.root}{self.answers}", headers={"Authorization": f"token {TOKEN}"})
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -55,6 +55,30 @@ it('makes a chip of a condition at Enter or a space, and none of a word before E
   expect(text).toBe('lr>0.01 best>90% two words');
 });
 
+/** A page that is busy: what the box tells it is shown 50 ms later, and the box may be drawn meanwhile. */
+function Busy() {
+  const [where, setWhere] = useState('');
+  text = where;
+  const later = (told: string) => void setTimeout(() => act(() => setWhere(told)), 50);
+  return <QueryBox text={where} words={WORDS} onChange={later} onSort={() => undefined} />;
+}
+
+const wait = (ms: number) => act(() => new Promise(resolve => setTimeout(resolve, ms)));
+
+it('keeps what is typed while a busy page has yet to show what was typed before', async () => {
+  await act(async () => root.render(<Busy />));
+  await type('l');
+  await wait(140); // it is looked for
+  await type('lr');
+  expect(box().value).toBe('lr');
+  await wait(60); // the page shows the first letter
+  expect([box().value, chips()]).toEqual(['lr', []]);
+  await type('lr above 1e-3');
+  await press('Enter');
+  await wait(200);
+  expect([chips(), text, box().value]).toEqual([['lr>1e-3'], 'lr>1e-3', '']);
+});
+
 it('changes a chip by a click, removes one by its button, the last one by Backspace', async () => {
   await show('lr>0.01 best>90% state=running');
   await click(host.querySelector('[data-term="lr>0.01"] button')!);

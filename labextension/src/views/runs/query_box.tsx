@@ -31,17 +31,25 @@ export function QueryBox({ text, words, onChange, onSort }: Props) {
   const [draft, setDraft] = useState('');
   const [picked, setPicked] = useState(-1);
   const [closed, setClosed] = useState(true);
-  const sent = useRef(text);
+  const shown = useRef(text); // the query of the last render
+  const sent = useRef<string[]>([]); // what the page was told since, the newest last: a busy page shows it later
   const [chips, setChips] = useState(() => termsOf(text).map(term => term.text));
-  if (text !== sent.current) {
-    // another view, a menu: its terms are shown as chips
-    sent.current = text;
-    setChips(termsOf(text).map(term => term.text));
-    setDraft('');
+  if (text !== shown.current) {
+    shown.current = text;
+    const told = sent.current.lastIndexOf(text);
+    sent.current = told < 0 ? [] : sent.current.slice(told + 1);
+    if (told < 0) {
+      // another view, a menu: its terms are shown as chips
+      setChips(termsOf(text).map(term => term.text));
+      setDraft('');
+    }
   }
+  useEffect(() => {
+    if (sent.current.at(-1) === text) sent.current = [];
+  });
   const send = (whole: string) => {
-    if (whole === sent.current) return;
-    sent.current = whole;
+    if (whole === (sent.current.at(-1) ?? shown.current)) return;
+    sent.current.push(whole);
     onChange(whole);
   };
   const put = (terms: string[], rest = '') => {
