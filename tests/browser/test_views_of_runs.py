@@ -56,10 +56,9 @@ def keeps_a_view(desk: Desk, table: Locator, shown: int) -> None:
     desk.main.get_by_role("button", name="Revert").click()
     found(table, shown)
     desk.main.get_by_role("button", name="Remove created>7d").click()
-    more = some_are_found(desk, table, "lr>1e-3")
+    some_are_found(desk, table, "lr>1e-3")
     desk.main.get_by_role("button", name="Save", exact=True).click()
     expect(desk.main.get_by_text("view changed")).to_have_count(0)
-    expect(view.locator(".imgcls-num")).to_have_text(str(more))
 
 
 def renames_and_deletes_it(desk: Desk) -> None:
