@@ -12,7 +12,7 @@ import pytest
 from serving import Api, Training
 
 from imgcls_lab.api import context
-from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.schemas import SubmitRequest, SweepRequest
 from imgcls_lab.server.permissions import TABLE
 from imgcls_lab.server.python_source import call, each, literal
 from imgcls_lab.server.recorded_code import CODE, NOT_RECORDED, matched
@@ -171,6 +171,23 @@ async def test_a_notebook_waits_for_a_run_until_it_has_come_as_far(
     training.points(10, 20, loss=0.5)
     await panel("POST", f"runs/{run['id']}/stop")
     assert panel.cells[-1].splitlines() == ["run_1.wait(epoch=2)", "run_1.stop()"]
+
+
+async def test_all_that_a_sweep_asks_for_stands_in_its_code(api: Api, store: Store, config: dict[str, Any]) -> None:
+    given = {
+        "strategy": "halving", "pruner": "none", "direction": "max", "trials": 9, "epochs": 50, "eta": 4,
+        "min_epochs": 2, "parallel": 2, "seed": 7, "device": "cpu", "name": "all", "notes": "n", "priority": 3,
+        "metric": "macro_f1",
+    }  # fmt: skip
+    assert {*given} >= {*SweepRequest.model_fields} - {"base", "space", "notebook", "project_id", "idempotency_key"}
+    body = {"base": config, "space": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}, **given}
+    reply = await api("POST", "code", {"verb": "POST", "path": "sweeps", "body": body})
+    launched = ast.parse(reply.json["code"]).body[0]
+    assert isinstance(launched, ast.Assign)
+    assert isinstance(launched.value, ast.Call)
+    said = {each.arg: ast.literal_eval(each.value) for each in launched.value.keywords}
+    budget = said.pop("budget")
+    assert said | budget == given
 
 
 async def test_a_run_from_before_is_named_by_its_id(panel: Panel, store: Store, config: dict[str, Any]) -> None:
