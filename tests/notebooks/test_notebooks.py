@@ -108,6 +108,7 @@ def test_planted_mistakes_are_found_and_corrected(own: Settings, tmp_path: Path)
     assert said(outputs["retrain"])
 
 
+@pytest.mark.slow
 def test_a_fork_goes_on_to_the_last_bit(own: Settings, tmp_path: Path) -> None:
     _, outputs = execute("fork", tmp_path)
     assert said(outputs["exact"]).strip().endswith("\nthe same bits")
@@ -119,6 +120,7 @@ def test_a_fork_goes_on_to_the_last_bit(own: Settings, tmp_path: Path) -> None:
     assert "<svg" in outputs["compare"][0]["data"]["text/html"]
 
 
+@pytest.mark.slow
 def test_ones_own_photographs_are_learnt_and_the_misplaced_one_is_found(own: Settings, tmp_path: Path) -> None:
     _, outputs = execute("photos", tmp_path)
     (run,) = lab.runs(name="places")
