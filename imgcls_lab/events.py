@@ -196,6 +196,24 @@ class CheckpointSaved(Event):
     links: Annotated[tuple[LinkName, ...], Field(max_length=16)] = ()  # last, best, epoch-0003
 
 
+class Changed(Event):
+    """A setting was changed while the run trains: all steps after `step` have it. `number`: of what was asked for.
+
+    An attempt that goes on from an earlier checkpoint changes it at the same step again, and says so again. epochs,
+    total_steps: of the run from then on.
+    """
+
+    type: Literal["changed"] = "changed"
+    number: int
+    step: int  # optimizer steps done
+    epoch: float  # epochs done, fractional
+    field: str
+    old: int | float | None
+    new: int | float | None
+    epochs: int
+    total_steps: int
+
+
 class Notice(Event):
     """A sentence for the user."""
 
@@ -242,6 +260,7 @@ AnyEvent = Annotated[
     | WeightsHashed
     | EpochEnded
     | CheckpointSaved
+    | Changed
     | Notice
     | Stopped
     | Failed
@@ -255,7 +274,7 @@ _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 class EventWriter:
     """Appends the events of one attempt. Every event is flushed to the system, so a kill -9 loses none.
 
-    Terminal events and checkpoints are also synced to the disk. A torn last line of the same attempt (after a
+    Terminal events, checkpoints and changes are also synced to the disk. A torn last line of the same attempt (after a
     power cut) is cut off at opening. Not for two threads at once.
     """
 
@@ -285,7 +304,7 @@ class EventWriter:
             self._seq -= 1
             raise
         self.last = stamped
-        if isinstance(stamped, (*TERMINAL, CheckpointSaved)):
+        if isinstance(stamped, (*TERMINAL, CheckpointSaved, Changed)):
             os.fsync(self._file.fileno())
         return stamped
 

@@ -161,7 +161,7 @@ class Beginning:
     """A checkpoint that a fork may begin with, as it lies on the disk, and how far its training is.
 
     batch: batches done of the epoch under way; since_best: epochs without an improvement; ranking: names
-    of the parent's best checkpoints until there, best first.
+    of the parent's best checkpoints until there, best first; changed: settings that were changed while it trained.
     """
 
     path: Path
@@ -170,6 +170,7 @@ class Beginning:
     batch: int
     since_best: int
     ranking: tuple[str, ...]
+    changed: Mapping[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -178,7 +179,9 @@ class Beginning:
             tree = dict(run_paths.read_json(path, STATE)[_PAIRS])
             progress = dict(tree["progress"][_PAIRS])
             ranking = tuple(str(entry[_TUPLE][1]) for entry in progress["ranking"])
-            return cls(path, progress["step"], progress["epoch"], progress["batch"], progress["since_best"], ranking)
+            changed = dict(progress.get("changed", {_PAIRS: []})[_PAIRS])
+            place = (progress["step"], progress["epoch"], progress["batch"], progress["since_best"])
+            return cls(path, *place, ranking, changed)
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelError(f"The checkpoint “{path}” is damaged: {STATE} cannot be read.") from error
 

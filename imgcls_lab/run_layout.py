@@ -12,6 +12,7 @@
   launch-001.json    a note of what the supervisor was asked to start (executor's runs); nothing executes it
   job-001.log        what the attempt's job on a Slurm cluster wrote before its supervisor took over the output
   exit-001.json      how that attempt's process ended, written by the supervisor
+  changes.json       settings that people have changed while it trains, each with its number; read by the engine
   desired            what the attempt should do: run, stop or kill; read by the supervisor
   owner.json         process identity of who runs it now
   heartbeat          the supervisor's beat: a number that grows
@@ -50,6 +51,7 @@ MANIFEST = "manifest.json"
 DUPLICATES = "duplicates.json"
 DATA_REVISION = "data_revision.json"
 DESIRED = "desired"
+CHANGES = "changes.json"
 OWNER = "owner.json"
 HEARTBEAT = "heartbeat"
 OUTPUT_LOG = "output.log"

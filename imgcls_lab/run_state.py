@@ -15,6 +15,7 @@ from imgcls_lab.config.evaluation import LOWER_IS_BETTER
 from imgcls_lab.events import (
     AnyEvent,
     Began,
+    Changed,
     CheckpointSaved,
     DamagedLine,
     EpochEnded,
@@ -30,6 +31,7 @@ from imgcls_lab.events import (
     Stopped,
     finite,
 )
+from imgcls_lab.run_changes import with_obeyed
 
 
 class Monitor(NamedTuple):
@@ -139,6 +141,7 @@ class RunProgress:
     best: Best | None = None
     best_values: dict[str, float] = field(default_factory=dict)  # of each metric of a validation, by its tag
     saved_step: int = 0  # of the newest checkpoint
+    changes: list[dict[str, Any]] = field(default_factory=list)  # of its settings: see `schemas.RunChange`
 
     @property
     def attempt(self) -> AttemptState:
@@ -188,6 +191,9 @@ class RunProgress:
             case CheckpointSaved():
                 self.history.checkpoint(event)
                 self.saved_step = event.step
+            case Changed():
+                self.epochs, self.total_steps = event.epochs, event.total_steps
+                self.changes = with_obeyed(self.changes, event)
             case Phase():
                 self.phase = event.name
                 if self.kind in (RunKind.SWEEP, RunKind.TASK):  # a sweep's steps are its trials

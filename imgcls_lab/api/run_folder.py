@@ -250,7 +250,7 @@ class RunFolder:
     def _from_events(self, *, ended: bool) -> dict[str, Any]:
         progress = self._progress
         attempt = progress.attempt
-        names = ("step", "epoch", "total_steps", "resumed_at_step", "phase", "seconds_left", "latest")
+        names = ("step", "epoch", "total_steps", "resumed_at_step", "phase", "seconds_left", "latest", "changes")
         return {
             **{name: getattr(progress, name) for name in names},
             "attempt": attempt.number,

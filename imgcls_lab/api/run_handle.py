@@ -17,6 +17,7 @@ from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.proofs import RunProofs
 from imgcls_lab.api.run_cells import RunCells
+from imgcls_lab.api.run_changes import RunChanges
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_models import RunModels
 from imgcls_lab.api.run_source import StoreRunSource
@@ -51,7 +52,7 @@ OVER = ENDED | {RunState.LOST}
 POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
-class Run(RunProofs, RunModels, RunCells):
+class Run(RunProofs, RunChanges, RunModels, RunCells):
     """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:

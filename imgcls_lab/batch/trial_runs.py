@@ -24,7 +24,7 @@ from imgcls_lab.planning.fingerprint import revised_fingerprint
 from imgcls_lab.schemas import RunDetail, RunView, Scalar, SubmitRequest, SweepRequest
 from imgcls_lab.store import Store
 from imgcls_lab.store.cluster import fits
-from imgcls_lab.store.runs import TRIAL_KEY
+from imgcls_lab.store.run_rows import TRIAL_KEY
 
 MAX_POINTS = 100_000  # of a series: none is thinned
 

@@ -33,6 +33,7 @@ from imgcls_lab.cli import (
     replay,
     reproduce,
     run_actions,
+    run_changes,
     runs,
     settings,
     storage,
@@ -70,8 +71,9 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, run_actions, forks, many_runs, comparison, events, audits, inference, evaluations,
-    replay, verify, bisect, reproduce, batch, registry, cache, storage, executor, users, db, doctor, settings,
+    demo, train, finders, runs, run_actions, run_changes, forks, many_runs, comparison, events, audits, inference,
+    evaluations, replay, verify, bisect, reproduce, batch, registry, cache, storage, executor, users, db, doctor,
+    settings,
 ):  # fmt: skip
     part.add_to(app)
 

@@ -192,10 +192,14 @@ def _shared(number: int) -> str:
 def add_with_examples(
     app: typer.Typer, commands: Sequence[Callable[..., None]], examples: Mapping[str, Sequence[str]]
 ) -> None:
-    """Add commands whose help ends with examples; a blank line keeps each on a line of its own."""
+    """Add commands whose help ends with examples; a blank line keeps each on a line of its own.
+
+    A function may end with `_`, where its name is one of Python's own.
+    """
     for command in commands:
-        lines = [f"imgcls-lab {example}" for example in examples[command.__name__]]
-        app.command(epilog="\n\n".join(["Examples:", *lines]))(command)
+        name = command.__name__.removesuffix("_")
+        lines = [f"imgcls-lab {example}" for example in examples[name]]
+        app.command(name, epilog="\n\n".join(["Examples:", *lines]))(command)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from imgcls_lab import run_changes
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.executor import processes, run_secrets
 from imgcls_lab.executor.backends.base import Backend, OwnerState
 from imgcls_lab.identity import Owner, owner_of
-from imgcls_lab.run_layout import DESIRED, HEARTBEAT, events_name, exit_name, write_atomic
+from imgcls_lab.run_layout import CHANGES, DESIRED, HEARTBEAT, events_name, exit_name, write_atomic
 from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.attempts import Noted, reported
@@ -69,6 +70,7 @@ class RunMonitor:
         self._watched: Key | None = None  # while it lives
         self.noted: Noted | None = None  # what the last check found, and is to be written
         self.over = False  # whether the last check has confirmed that nothing of it lives
+        self._told: str | None = None  # what it was asked to change, as its folder has it
         self._is_silent = False  # longer than the lease
         self._explained = False  # whether the run's message is what the backend said
         self._alerted_size = -2  # size of the events when the alert of a stalled run was added
@@ -104,6 +106,7 @@ class RunMonitor:
         if run.external:
             self._watched = (run.id, attempt.number)
             self._write_desired(run, folder)
+            self._pass_on_changes(run, folder)
             self._store.follow(run.id)
             return
         owner = self._owner(run, attempt, folder)
@@ -118,6 +121,7 @@ class RunMonitor:
             return
         self._watched = (run.id, attempt.number)
         self._pass_on_desired(run, folder, owner)
+        self._pass_on_changes(run, folder)
         if status.state is OwnerState.WAITING and run.desired_state != DesiredState.RUN.value:
             self._backend.clear(run.id, attempt.number)  # nothing has started that could save
         if status.state is OwnerState.RUNNING:
@@ -171,6 +175,18 @@ class RunMonitor:
     def _write_desired(self, run: Run, folder: Path) -> None:
         if run.desired_state != DesiredState.RUN.value and _text(folder, DESIRED) != run.desired_state:
             write_atomic(folder / DESIRED, run.desired_state)
+
+    def _pass_on_changes(self, run: Run, folder: Path) -> None:
+        """Write what the run was asked to change where its engine reads it. A full disk lets it wait."""
+        text = run_changes.to_json(run_changes.asked(run.changes))
+        if text == self._told or (self._told is None and not run.changes):
+            return
+        try:
+            if _text(folder, CHANGES) != text:
+                write_atomic(folder / CHANGES, text)
+            self._told = text
+        except OSError as error:
+            log.warning("%s: what it is asked to change could not be written: %s", run.id, error)
 
     def _explain(self, run: Run, reason: str | None) -> None:
         """Show on the run's page what its backend says, as long as it says so."""

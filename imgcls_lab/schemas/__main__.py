@@ -51,6 +51,7 @@ from imgcls_lab.schemas.run_lists import (
 from imgcls_lab.schemas.runs import (
     ActionReply,
     ActionRequest,
+    ChangeRequest,
     ClaimRequest,
     ClaimView,
     DeleteRequest,
@@ -83,6 +84,7 @@ class WireTypes(Wire):
     fork: ForkRequest
     verify: VerifyRequest
     proof: ProofView
+    change: ChangeRequest
     claim: ClaimView
     claim_request: ClaimRequest
     columns: RunColumns

@@ -33,6 +33,25 @@ class BestMetric(Wire):
     epoch: int
 
 
+class RunChange(Wire):
+    """A setting that was changed while the run trains.
+
+    number: from 1, in the order in which they were asked for; key: of the request; step: optimizer steps after which
+    it was obeyed, None: it was not yet.
+    """
+
+    number: int
+    field: str
+    old: int | float | None
+    new: int | float | None
+    asked_at: float | None = None
+    asked_by: str = ""
+    key: str = ""
+    step: int | None = None
+    epoch: float | None = None  # the same in epochs
+    obeyed_at: float | None = None
+
+
 class RunView(Wire):
     """A run as lists and pages show it."""
 
@@ -90,6 +109,7 @@ class RunView(Wire):
     archived: bool = False  # left out of lists unless it is asked for
     size: int | None = None  # bytes of its folder, as counted when it last changed; None: not counted yet
     values: dict[str, Any] = {}  # of the columns that a list was asked for: fields of its config, metrics
+    changes: list[RunChange] = []  # of its settings, while it trains
     curve: list[float] = []  # of the metric that it watches, where a list was asked for it: at most MAX_CURVE points
 
     def seconds(self, now: float) -> float | None:
@@ -233,6 +253,17 @@ class ForkRequest(Wire):
     fields: Values = {}
     on_schedule: LrSchedule = "continue"
     name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+
+
+class ChangeRequest(Wire):
+    """Settings that a run which trains has from its next step on. lr_factor: on its learning rate.
+
+    The same `key` is the same request, which counts once.
+    """
+
+    lr_factor: float | None = Field(None, gt=0, allow_inf_nan=False)
+    fields: Values = {}
+    key: Key | None = None
 
 
 class ResumeRequest(Wire):

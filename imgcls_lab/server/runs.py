@@ -11,6 +11,7 @@ from imgcls_lab.run_query import quoted
 from imgcls_lab.schemas import (
     ActionReply,
     ActionRequest,
+    ChangeRequest,
     ClaimRequest,
     DeleteRequest,
     GroupKind,
@@ -245,6 +246,16 @@ class ResumeHandler(ApiHandler):
         self.backend.wake_executor()
 
 
+class ChangeHandler(ApiHandler):
+    """Change settings of a run that is queued or trains."""
+
+    @permitted
+    async def post(self, text: str) -> None:
+        run_id, request = run_id_of(text), self.body(ChangeRequest)
+        await self.answer(lambda store: store.runs.change(run_id, request))
+        self.backend.wake_executor()
+
+
 class ClaimHandler(ApiHandler):
     """What a run from elsewhere would execute, and its user's word that it is his own."""
 
@@ -354,6 +365,7 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/stop", StopHandler, backend=backend, desired=DesiredState.STOP),
         route("api/runs/ID/kill", StopHandler, backend=backend, desired=DesiredState.KILL),
         route("api/runs/ID/resume", ResumeHandler, backend=backend),
+        route("api/runs/ID/changes", ChangeHandler, backend=backend),
         route("api/runs/ID/claim", ClaimHandler, backend=backend),
         route("api/runs/ID/log", LogHandler, backend=backend),
         route("api/runs/ID/report", ReportHandler, backend=backend),

@@ -42,6 +42,7 @@ ACTIONS = {
     "stopped": ("stopped", "stop it"),
     "killed": ("killed", "kill it"),
     "resumed": ("resumed", "resume it"),
+    "changed": ("changed while it trains", "change it"),
     "edited": ("edited", "edit it"),
     "deleted": ("deleted", "delete it"),
     "claimed": ("claimed", "claim it"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from imgcls_lab import forks, run_layout, run_paths
+from imgcls_lab import forks, run_changes, run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, ConflictError, ModelError, NotFoundError, StoreError
 from imgcls_lab.events import RunKind
@@ -63,7 +63,7 @@ def plan(session: Session, settings: Settings, parent: Run, wanted: ForkRequest)
             reason="no_training",
         )
     beginning = _find(session, settings, parent, wanted.at)
-    before = TrainConfig.parse_saved(parent.config)
+    before = run_changes.changed(TrainConfig.parse_saved(parent.config), beginning.changed)  # as it was there
     after = before.with_changes(**wanted.fields)
     changes = forks.check_changes(before, after, beginning.epoch, between_epochs=not beginning.batch)
     patience = before.early_stopping_patience

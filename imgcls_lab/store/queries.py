@@ -50,7 +50,7 @@ _SAME = (
     "attempt", "priority", "external", "view_only", "message", "failure", "phase", "created_at", "started_at",
     "ended_at", "updated_at", "revision", "host", "devices", "step", "total_steps", "epoch", "epochs",
     "resumed_at_step", "seconds_left", "latest", "model_flavour", "root", "batch_size", "lr", "notes",
-    "home", "tags", "archived", "size", "queued_at", "repetition", "lineage", "fork_step", "fork_epoch",
+    "home", "tags", "archived", "size", "queued_at", "repetition", "lineage", "fork_step", "fork_epoch", "changes",
 )  # fmt: skip
 # Columns and not rows of Run: their configs are not read, and 200 objects of the ORM would take a third of the time.
 _LISTED: Select[Any] = (

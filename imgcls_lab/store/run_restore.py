@@ -82,7 +82,8 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     run = {"owner": audit.actor_of(session).user, **record.run, "view_only": False}
     # whatever the folder says: it lies in this home, and another home's daemon must not start what it holds
     run |= {"home": session.info["home"], "record_behind": False}
-    older = not run.get("repetition") and run.get("fork_step") is None  # of before revision 0011
+    given = run.get("fork_step") is not None or run.get("changes")  # so it repeats none
+    older = not run.get("repetition") and not given  # of before revision 0011
     if older and run.get("config"):
         with contextlib.suppress(ConfigError):  # of a version that this one cannot read: it repeats none
             run["repetition"] = repetition_of(TrainConfig.parse_saved(run["config"]))
@@ -232,8 +233,8 @@ def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Ro
             fresh["devices"] = here["devices"]
         _set_attempt(session, {**row, **fresh})
     alive = run["state"] in {state.value for state in LIVE}
-    final = {name: value for name, value in run.items() if name != "number"}
     here = rows(session, Run, col(Run.id) == run_id)[0]
+    final = {name: value for name, value in run.items() if name != "number"} | {"changes": here["changes"]}
     if not run.get("best_values"):  # an earlier version kept none
         final["best_values"] = here["best_values"]
     if run.get("size") is None:

@@ -24,6 +24,8 @@ from imgcls_lab.store.revision_rows import overlay_for
 from imgcls_lab.store.run_tags import distinct
 from imgcls_lab.store.tables import Dataset, Model, Run
 
+TRIAL_KEY = "trial:"  # begins the idempotency keys of sweeps' trials
+
 
 def find_run(session: Session, text: str) -> Run:
     """The run of an id or of a prefix that only one run has. Raises NotFoundError, InputError.

@@ -20,11 +20,12 @@ from sqlmodel import Session, col, select
 from imgcls_lab import forks, output_folders, pausing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError
-from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
+from imgcls_lab.events import ENDED, RESUMABLE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import is_run_id, new_run_id
 from imgcls_lab.schemas import (
     ActionReply,
     ActionRequest,
+    ChangeRequest,
     ClaimView,
     ComparisonView,
     Deletion,
@@ -49,6 +50,7 @@ from imgcls_lab.store import (
     comparison,
     forking,
     homes,
+    live_changes,
     queries,
     retraining,
     rights,
@@ -56,14 +58,13 @@ from imgcls_lab.store import (
     run_edits,
     run_files,
     states,
+    stopping,
     submitted,
 )
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
-from imgcls_lab.store.run_rows import config_columns, find_run, new_run, process_columns
-from imgcls_lab.store.tables import Attempt, Dependency, Run
-
-TRIAL_KEY = "trial:"  # begins the idempotency keys of sweeps' trials
+from imgcls_lab.store.run_rows import TRIAL_KEY, config_columns, find_run, new_run, process_columns
+from imgcls_lab.store.tables import Dependency, Run
 
 
 class Runs:
@@ -159,7 +160,7 @@ class Runs:
         """
         if desired is DesiredState.RUN:
             raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
-        return self._change(lambda session: _set_desired_state(session, text, desired))
+        return self._change(lambda session: stopping.set_desired_state(session, text, desired))
 
     def resume(self, text: str, changes: Mapping[str, Any] | None = None, *, until: int | None = None) -> RunView:
         """Queue a run that was stopped, failed or cancelled again; it goes on from its last checkpoint.
@@ -169,6 +170,14 @@ class Runs:
         Raises ConflictError, ConfigError.
         """
         return self._change(lambda session: _resume(session, text, changes or {}, self._settings, until))
+
+    def change(self, text: str, request: ChangeRequest) -> RunView:
+        """Change settings of a training that is queued or trains; it obeys at its next step, wherever that is.
+
+        The same key is the same request. Raises ConfigError for a field that cannot be changed then, or a value out of
+        bounds; ConflictError for a run that has ended or is no training.
+        """
+        return self._change(lambda session: live_changes.change(session, text, request))
 
     def view_only(self) -> Sequence[str]:
         """Ids of the runs whose folders came from elsewhere, newest first."""
@@ -230,7 +239,7 @@ class Runs:
         if request.action == "resume":
             change = partial(_resume, changes={}, settings=self._settings, until=None)
         else:
-            change = partial(_set_desired_state, desired=DesiredState(request.action))
+            change = partial(stopping.set_desired_state, desired=DesiredState(request.action))
         many = run_edits.ManyRuns(self._database, dry_run=request.dry_run)
         done = [run_id for _, run_id in many.apply(list(dict.fromkeys(request.runs)), change)]
         return ActionReply(changed=[*self.by_id(done).values()], refused=many.refused)
@@ -386,39 +395,6 @@ def _digest(request: SubmitRequest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _set_desired_state(session: Session, text: str, desired: DesiredState) -> str:
-    run = find_run(session, text)
-    action = "stopped" if desired is DesiredState.STOP else "killed"
-    rights.check(session, action, run)
-    claims.refuse_view_only(run)
-    back, values = _called_back(session, run)
-    values |= {"phase": None, "seconds_left": None, "desired_state": desired.value}
-    if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
-        audit.record(session, action, run)
-        return run.id
-    live = col(Run.state).in_(states.texts(LIVE))
-    weaker = ["run"] if desired is DesiredState.STOP else ["run", "stop"]
-    if states.change_run(session, run.id, live, col(Run.desired_state).in_(weaker), desired_state=desired.value):
-        audit.record(session, action, run)
-        return run.id
-    state = RunState(session.exec(select(Run.state).where(Run.id == run.id)).one())
-    if state in {RunState.SUCCEEDED, RunState.FAILED}:
-        raise ConflictError(f"The run “{run.name}” is not running any more: it {state.value}.")
-    return run.id
-
-
-def _called_back(session: Session, run: Run) -> tuple[RunState, dict[str, Any]]:
-    """What a waiting run is when it is called back, and the columns that say so."""
-    last = session.get(Attempt, (run.id, run.attempt))
-    if last is None:
-        return RunState.CANCELLED, {"ended_at": time.time(), "message": None, "failure": None}
-    state = RunState(last.state)
-    if state not in ENDED:  # lost, and on its way to go on
-        state = RunState.STOPPED if run.saved_step else RunState.CANCELLED
-    message = f"{last.message.rstrip('.')}." if last.message else None
-    return state, {"ended_at": last.ended_at or time.time(), "message": message, "failure": last.failure}
-
-
 def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings, until: int | None) -> str:
     run = find_run(session, text)
     rights.check(session, "resumed", run)
@@ -436,6 +412,7 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
         "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False, "archived": False,
         "payload": pausing.with_until_epoch(run.payload, until),
         **(config_columns(config) | process_columns(config) | {"repetition": run.repetition} if config else {}),
+        "changes": live_changes.at_resume(session, run, changes),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()
     resumable = col(Run.state).in_(states.texts(RESUMABLE | filled))

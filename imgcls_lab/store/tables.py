@@ -203,6 +203,7 @@ class Run(Table, table=True):
     tags: list[str] = json_column(made=list)  # words of people; those of metrics stand in the table `tags`
     archived: bool = False  # left out of lists unless it is asked for
     size: int | None = Field(default=None, sa_type=BigInteger)  # bytes of its folder; None: not counted yet
+    changes: list[dict[str, Any]] = json_column(made=list)  # of its settings while it trains: see `RunChange`
     repetition: str = Field(default="", index=True)  # the same for runs that differ in their seed alone; "": no config
     lineage: str = Field(default="", index=True)  # the first run of a tree of forks; "": neither a fork nor forked
     fork_step: int | None = None  # of a fork: the step at which it left its parent, whose id is in its payload

@@ -24,6 +24,7 @@ from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import (
     ChangeEdit,
+    ChangeRequest,
     ConfigEdit,
     DatasetEdit,
     ForkRequest,
@@ -93,6 +94,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
     found: dict[tuple[type, str], Callable[[], object]] = {
         (Runs, "submit"): lambda: runs.submit(SubmitRequest(config=CONFIG, project_id=of.project.id)),
         (Runs, "retrain"): lambda: runs.retrain(of.run.id, RetrainRequest()),
+        (Runs, "change"): lambda: runs.change(of.run.id, ChangeRequest(fields={"epochs": 7})),
         (Runs, "fork"): lambda: runs.fork(of.run.id, ForkRequest()),
         (Proofs, "verify"): lambda: store.proofs.verify(of.run.id),
         (Runs, "set_desired_state"): lambda: runs.set_desired_state(of.run.id, DesiredState.STOP),

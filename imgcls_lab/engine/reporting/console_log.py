@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from imgcls_lab.events import EpochEnded, Event, Finished, Metrics, Phase, Started
+from imgcls_lab import run_changes
+from imgcls_lab.events import Changed, EpochEnded, Event, Finished, Metrics, Phase, Started
 from imgcls_lab.plurals import counted, percent
 
 _SHOWN = {"metric/accuracy": "accuracy", "metric/macro_f1": "macro f1"}
@@ -43,6 +44,9 @@ class ConsoleLog:
                 parts += [f"{name} {percent(values[tag], 2)}" for tag, name in _SHOWN.items() if tag in values]
                 best = ", the best so far" if event.best else ""
                 return f"epoch {event.epoch} of {self._epochs}: {', '.join(parts)}{best}; {event.seconds:.1f} s"
+            case Changed():
+                self._epochs = event.epochs
+                return f"{run_changes.sentence(event.field, event.old, event.new)} from step {event.step + 1:,} on"
             case Finished():
                 tested = event.test_values.get("test/accuracy")
                 test = "" if tested is None else f"; its accuracy on test/ is {percent(tested, 2)}"

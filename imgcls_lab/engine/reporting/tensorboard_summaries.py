@@ -33,7 +33,7 @@ from imgcls_lab.engine.reporting import tensorboard_images
 from imgcls_lab.engine.reporting.recorder import Evaluation
 from imgcls_lab.engine.reporting.tensorboard_writer import TensorBoardWriter
 from imgcls_lab.engine.transforms.geometry import Shape
-from imgcls_lab.events import EpochEnded, Event, Finished, Metrics, Started
+from imgcls_lab.events import Changed, EpochEnded, Event, Finished, Metrics, Started
 
 make: Any = torch_summary  # these two have no types
 graph: Any = _pytorch_graph.graph
@@ -96,6 +96,8 @@ class TensorBoardSummaries:
         elif isinstance(event, Started):
             self._writer.summary(0, make.hparams(hyper_parameters(self._config), {})[1])
             self._flush()
+        elif isinstance(event, Changed):
+            self._config = self._config.with_changes(**{event.field: event.new})
         elif isinstance(event, Finished):
             best = {f"best/{tag.removeprefix('metric/').removesuffix('/val')}": v for tag, v in event.values.items()}
             self._writer.add_all(event.step, best)

@@ -168,6 +168,7 @@ def adjust(progress: Progress, attempt: Attempt, checkpoints: Path) -> None:
     fork = attempt.fork
     assert fork is not None  # noqa: S101
     parent, changed = fork.parent_config, fork.changed(attempt.config)
+    progress.changed, progress.changes = {}, 0  # the parent's config has them
     names = [(value, inherited_name(name)) for value, name in progress.ranking]
     progress.ranking = [(value, name) for value, name in names if (checkpoints / name).exists()]
     lost = bool(names) and (not progress.ranking or progress.ranking[0] != names[0])

@@ -30,15 +30,14 @@ from imgcls_lab.engine.reporting.recorder import Evaluation
 from imgcls_lab.engine.training import failure_dump, save_restore
 from imgcls_lab.engine.training.state import TrainState
 from imgcls_lab.errors import DivergedError
-from imgcls_lab.events import EpochEnded, Metrics
+from imgcls_lab.events import Changed, EpochEnded, Metrics
 from imgcls_lab.planning.automatic import eval_batch_size
 from imgcls_lab.planning.steps import epoch_batches
 
 
 def fit(run: TrainState) -> bool:
     """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds the run's state."""
-    patience = run.config.early_stopping_patience
-    while run.progress.epoch < run.config.epochs and not (patience and run.progress.since_best >= patience):
+    while not _is_over(run):
         run.epoch.timer.start()
         if not (_train_epoch(run) and _validate_epoch(run)):
             run.epoch.timer.update()
@@ -47,11 +46,33 @@ def fit(run: TrainState) -> bool:
     return True
 
 
+def _is_over(run: TrainState) -> bool:
+    """Whether all epochs are done, or early stopping ends the run; by what its settings are now."""
+    if run.group.any(run.changes.is_due())[0]:
+        _change(run)
+    progress, patience = run.progress, run.config.early_stopping_patience
+    return progress.epoch >= run.config.epochs or bool(patience and progress.since_best >= patience)
+
+
+def _change(run: TrainState) -> None:
+    """Obey what people have changed: the steps from now on have it."""
+    for change in run.changes.take():
+        old, new = run.changes.obey(change)
+        progress, steps = run.progress, run.steps
+        epoch = progress.epoch + progress.batch / steps.batches_per_epoch
+        run.recorder.emit(
+            Changed(
+                number=change.number, step=progress.step, epoch=epoch, field=change.field, old=old, new=new,
+                epochs=run.config.epochs, total_steps=steps.total_steps,
+            )
+        )  # fmt: skip
+
+
 def _train_epoch(run: TrainState) -> bool:
     """The steps of the current epoch that are not done yet. False if stopped."""
     config, progress, group = run.config, run.progress, run.group
     order = rng.epoch_order(config.seed, progress.epoch, len(run.data.train), run.data.sample_weights)
-    batches, steps = epoch_batches(order, config.batch_size, run.planned_processes), run.steps
+    batches = epoch_batches(order, config.batch_size, run.planned_processes)
     if not run.inputs.prepare_epoch(progress.epoch):
         return False
     own_batches = [group.shard(batch) for batch in batches[progress.batch :]]
@@ -63,7 +84,7 @@ def _train_epoch(run: TrainState) -> bool:
     saved_at = time.monotonic()
     for start in range(progress.batch, len(batches), config.gradient_accumulation_steps):
         is_due = time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes
-        stop, save = group.any(run.attempt.stop.is_set(), is_due)
+        stop, save, changes = group.any(run.attempt.stop.is_set(), is_due, run.changes.is_due())
         if stop or save:
             progress.window_loss = window.loss()
         if stop:
@@ -72,8 +93,11 @@ def _train_epoch(run: TrainState) -> bool:
             run.epoch.timer.update()
             save_restore.save(run, [run_layout.LAST])
             saved_at = window.restart_clock()
+        if changes:
+            _change(run)
+            config = run.config
         step_batches = batches[start : start + config.gradient_accumulation_steps]
-        rate = learning_rate(config, progress.step, steps, progress.plateau_decays)
+        rate = learning_rate(config, progress.step, run.steps, progress.plateau_decays)
         should_log = (progress.step + 1) % config.log_every == 0 or start + len(step_batches) == len(batches)
         run.attempt.watch.before_step(run)
         loss, norm = _step(run, step_batches, start, stored, rate, check=should_log or run.device.type == "cpu")

@@ -1,7 +1,7 @@
 """A prepared run, and where it stands: the objects that `fit` trains.
 
 Made by `prepare`, trained by `loop`, written and restored by `save_restore`. No field is set after construction; what
-changes are the weights, the optimizer's state, the `Progress` and the losses of the epoch.
+changes are the weights, the optimizer's state, the `Progress`, the losses of the epoch, and the settings in `Changes`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.optim.optimizers import ModelEma
 from imgcls_lab.engine.reporting.index_log import IndexLog
 from imgcls_lab.engine.reporting.recorder import Recorder
+from imgcls_lab.engine.training.changing import Changes
 from imgcls_lab.engine.training.inputs import Inputs
 from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
@@ -54,6 +56,8 @@ class Progress:
     since_best: int = 0  # epochs since then
     epochs_since_decay: int = 0  # epochs since then or since the last decay by plateau
     plateau_decays: int = 0
+    changed: dict[str, Any] = field(default_factory=dict)  # settings that were changed while it trained
+    changes: int = 0  # number of the last such change
 
     @property
     def best_checkpoint(self) -> str | None:
@@ -205,9 +209,16 @@ class TrainState:
     inputs: Inputs
     epoch: EpochRecord
 
+    @cached_property
+    def changes(self) -> Changes:
+        """What people change while it trains."""
+        attempt = self.attempt
+        return Changes(attempt.config, attempt.recorder, attempt.progress, attempt.group)
+
     @property
     def config(self) -> TrainConfig:
-        return self.attempt.config
+        """As it is now: people may change it while the run trains."""
+        return self.changes.config
 
     @property
     def recorder(self) -> Recorder:

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths, signing
+from imgcls_lab import run_changes, run_layout, run_paths, signing
 from imgcls_lab.errors import ConfigError, ObjectStoreError, Problem
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
@@ -25,6 +25,7 @@ from imgcls_lab.executor.mirror.download import Folder
 from imgcls_lab.executor.mirror.index import Inputs, Manifest, Part, RunObjects, State, Tail, Wish
 from imgcls_lab.executor.mirror.object_store import MissingObjectError, ObjectStore
 from imgcls_lab.executor.mirror.upload import Uploader
+from imgcls_lab.run_changes import Change
 from imgcls_lab.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Pull:
         self._folder = Folder(objects, folder)
         self._swept = False
         self._named: Part | None = None  # the object that holds the manifest which the folder has
-        self._told: str | None = None  # the desired state that the store has
+        self._told: Wish | None = None  # what the store has
         self.number = 0
         self.is_last = False
 
@@ -82,21 +83,28 @@ class Pull:
         return known.model_copy(update={"files": files})
 
     def tell(self, desired: str, *, again: bool = False) -> None:
-        """Say what the attempt should do; also that an earlier attempt is over. Raises ObjectStoreError.
+        """Say what the attempt should do, and change; also that an earlier attempt is over. Raises ObjectStoreError.
 
         again: also where the store has it already, which shows whether the store still takes something.
         """
-        if again or desired != self._told:
-            wish = Wish.model_validate({"attempt": self._attempt, "desired": desired})
+        wish = Wish.model_validate({"attempt": self._attempt, "desired": desired, "changes": self._changes()})
+        if again or wish != self._told:
             self._objects.write(wish, None, "desired")
-            self._told = desired
+            self._told = wish
+
+    def _changes(self) -> list[Change]:
+        """What the run is asked to change, as its folder says."""
+        with contextlib.suppress(OSError, ValueError):
+            return run_changes.parse(run_paths.read_plain(self._folder.path, run_layout.CHANGES))
+        return []
 
     def tell_as_folder(self, *, again: bool = False) -> None:
-        """Say what stands in the folder's `desired`. Raises ObjectStoreError."""
+        """Say what stands in the folder's `desired`, and what it is to change. Raises ObjectStoreError."""
+        text = "run" if self._changes() else ""
         with contextlib.suppress(OSError, ValueError):
             text = run_paths.read_plain(self._folder.path, run_layout.DESIRED).decode().strip()
-            if text in ("run", "stop", "kill"):
-                self.tell(text, again=again)
+        if text in ("run", "stop", "kill"):
+            self.tell(text, again=again)
 
     def alone(self) -> bool:
         """`pull`, unless another process does so just now: a daemon that ends may still be at it. False then."""

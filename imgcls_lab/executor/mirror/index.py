@@ -28,6 +28,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from imgcls_lab import run_layout
 from imgcls_lab.errors import ObjectStoreError
 from imgcls_lab.executor.mirror.object_store import ObjectStore, sha256
+from imgcls_lab.run_changes import MAX_RUN_CHANGES, Change
 from imgcls_lab.run_paths import check_relative
 
 M = TypeVar("M", bound="_Stored")
@@ -53,7 +54,7 @@ _OF_HEAD = frozenset(
         run_layout.PARENT_FOLDER,
     }
 )
-_OF_NOBODY = frozenset({run_layout.DESIRED, run_layout.HEARTBEAT})  # they travel in `desired` and `state`
+_OF_NOBODY = frozenset({run_layout.DESIRED, run_layout.CHANGES, run_layout.HEARTBEAT})  # in `desired` and `state`
 _LAUNCH = re.compile(r"launch-\d{3,}\.json")
 
 
@@ -144,10 +145,11 @@ class Inputs(_Stored):
 
 
 class Wish(_Stored):
-    """What the head wants of an attempt."""
+    """What the head wants of an attempt. changes: of the run's settings, while it trains."""
 
     attempt: AttemptNumber
     desired: Literal["run", "stop", "kill"] = "run"
+    changes: Annotated[tuple[Change, ...], Field(max_length=MAX_RUN_CHANGES)] = ()
 
 
 class Owner(_Stored):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imgcls_lab import run_layout, run_paths, signing
+from imgcls_lab import run_changes, run_layout, run_paths, signing
 from imgcls_lab.errors import ConflictError, ObjectStoreError
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
@@ -251,6 +251,8 @@ class Push:
         wish = _wish(self._objects, self._attempt)
         if wish.attempt == self._attempt and wish.desired != "run" and self._text(run_layout.DESIRED) != wish.desired:
             write_desired(self._folder, wish.desired)
+        if wish.changes and self._text(run_layout.CHANGES) != (changes := run_changes.to_json(wish.changes)):
+            run_layout.write_atomic(self._folder / run_layout.CHANGES, changes)
 
     # ── send ────────────────────────────────────────────────────────────────────────────────────────────────
     def _goals(self) -> dict[str, int]:
