@@ -30,12 +30,20 @@ FIELDS = ("lr", "epochs", "early_stopping_patience", "save_every_epochs", "log_e
 
 def sentence(field: str, old: float | None, new: float | None) -> str:
     """A change in words: “Learning rate 0.0003 → 0.0001”."""
-    item = TrainConfig.model_fields[field]
-    extra = item.json_schema_extra
+    return f"{title_of(field)} {text_of(field, old)} → {text_of(field, new)}"
+
+
+def title_of(field: str) -> str:
+    return TrainConfig.model_fields[field].title or field
+
+
+def text_of(field: str, value: float | None) -> str:
+    """A value as people read it; that of an empty field is its label, such as “never”."""
+    if value is not None:
+        return f"{value:g}"
+    extra = TrainConfig.model_fields[field].json_schema_extra
     labels = extra.get("labels") if isinstance(extra, dict) else None
-    nothing = labels.get("", "none") if isinstance(labels, dict) else "none"
-    before, after = (nothing if value is None else f"{value:g}" for value in (old, new))
-    return f"{item.title} {before} → {after}"
+    return str(labels.get("", "none")) if isinstance(labels, dict) else "none"
 
 
 class Change(BaseModel):

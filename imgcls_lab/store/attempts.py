@@ -177,6 +177,7 @@ _WATCHED: tuple[Any, ...] = (
     Run.attempt,
     Run.external,
     Run.message,
+    Run.changes,
 )
 
 

@@ -187,6 +187,10 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, ...body } = args as Args['verify'];
       return { verb: 'POST', path: `runs/${part(id)}/verification`, body };
     }
+    case 'change': {
+      const { id, ...body } = args as Args['change'];
+      return { verb: 'POST', path: `runs/${part(id)}/changes`, body };
+    }
     case 'predict': {
       const { id, name: file_name, file } = args as Args['predict'];
       return { verb: 'POST', path: `runs/${part(id)}/predict`, query: { name: file_name }, file };

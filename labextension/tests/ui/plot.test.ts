@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { prepare, fractionRange } from '../../src/views/ui/plot';
+import { markNear, rowsOf } from '../../src/views/ui/plot_marks';
 import { within } from '../../src/views/ui/decimate';
 import { moved } from '../../src/views/ui/zoom';
 
@@ -74,4 +75,17 @@ describe('what is drawn', () => {
       1,
     ]);
   });
+});
+
+it('puts the texts of marks into rows where they do not cover each other, and leaves out those without room', () => {
+  const places = [0, 10, 20, 200].map(left => ({ left, width: 100 }));
+  expect(rowsOf(places, 2)).toEqual([0, 1, null, 0]);
+});
+
+it('finds the mark that is close to the pointer', () => {
+  const marks = [
+    { x: 10, text: 'a' },
+    { x: 14, text: 'b' },
+  ];
+  expect([11, 13, 30].map(x => markNear(marks, x, 3)?.text)).toEqual(['a', 'b', undefined]);
 });

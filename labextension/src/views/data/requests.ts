@@ -11,6 +11,7 @@ import type {
   BoardRequest,
   Board,
   CachedModel,
+  ChangeRequest,
   CheckpointModel,
   CheckReply,
   Claim,
@@ -334,6 +335,8 @@ export type Args = {
   fork: { id: string } & ForkRequest;
   /** Compute steps of a run again, by a task that is queued. */
   verify: { id: string } & VerifyRequest;
+  /** Change settings while it waits or trains. */
+  change: { id: string } & ChangeRequest;
   /** What the run's best model says of a file that the page has. */
   predict: { id: string; name: string; file: Blob };
   'runs.edit': { id: string; edit: RunEdit };
@@ -399,6 +402,7 @@ export type Reply = {
   retrain: Run;
   fork: Run;
   verify: Run;
+  change: Run;
   predict: TriedImage;
   'runs.edit': EditedRun;
   'runs.editMany': EditedRuns;

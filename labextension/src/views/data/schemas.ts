@@ -26,6 +26,7 @@ export interface WireTypes {
   fork: ForkRequest;
   verify: VerifyRequest;
   proof: Proof;
+  change: ChangeRequest;
   claim: Claim;
   claim_request: ClaimRequest;
   columns: RunColumns;
@@ -177,6 +178,7 @@ export interface RunDetail {
   values?: {
     [k: string]: unknown;
   };
+  changes?: RunChange[];
   curve?: number[];
   config: {
     [k: string]: unknown;
@@ -205,6 +207,24 @@ export interface BestMetric {
   metric: string;
   value: number;
   epoch: number;
+}
+/**
+ * A setting that was changed while the run trains.
+ *
+ * number: from 1, in the order in which they were asked for; key: of the request; step: optimizer steps after which
+ * it was obeyed, None: it was not yet.
+ */
+export interface RunChange {
+  number: number;
+  field: string;
+  old: number | null;
+  new: number | null;
+  asked_at?: number | null;
+  asked_by?: string;
+  key?: string;
+  step?: number | null;
+  epoch?: number | null;
+  obeyed_at?: number | null;
 }
 /**
  * What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100).
@@ -327,6 +347,7 @@ export interface Run {
   values?: {
     [k: string]: unknown;
   };
+  changes?: RunChange[];
   curve?: number[];
 }
 /**
@@ -487,6 +508,18 @@ export interface Certificate {
 export interface Difference {
   kind: 'config' | 'threads' | 'precision' | 'device' | 'hardware' | 'data' | 'package' | 'code' | 'model';
   text: string;
+}
+/**
+ * Settings that a run which trains has from its next step on. lr_factor: on its learning rate.
+ *
+ * The same `key` is the same request, which counts once.
+ */
+export interface ChangeRequest {
+  lr_factor?: number | null;
+  fields?: {
+    [k: string]: unknown;
+  };
+  key?: string | null;
 }
 /**
  * What a run from elsewhere would execute if its user claimed it.
@@ -758,6 +791,7 @@ export interface EditedRun {
   values?: {
     [k: string]: unknown;
   };
+  changes?: RunChange[];
   curve?: number[];
   undo: RunEdit;
 }
@@ -1376,6 +1410,7 @@ export interface Queued {
   values?: {
     [k: string]: unknown;
   };
+  changes?: RunChange[];
   curve?: number[];
   warnings?: string[];
 }
@@ -2494,6 +2529,13 @@ export const MAX_CHANGES = 5000 as const;
 export const MAX_CHANGED = 1000 as const;
 export const CELL_SMOOTHING = 0.6 as const;
 export const SMOOTHED_FROM = 20 as const;
+export const CHANGEABLE_FIELDS = {
+  lr: { title: 'Learning rate', empty: 'none' },
+  epochs: { title: 'Epochs', empty: 'none' },
+  early_stopping_patience: { title: 'Early stopping', empty: 'never' },
+  save_every_epochs: { title: 'Keep every', empty: 'none' },
+  log_every: { title: 'Log every', empty: 'none' },
+} as const;
 export const MAX_TAG = 40 as const;
 export const MAX_TAGS = 20 as const;
 export const NEWEST_ALERTS = 50 as const;

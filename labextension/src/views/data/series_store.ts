@@ -39,6 +39,13 @@ export class SeriesStore {
     Object.assign(this.cursors, batch.cursors);
   }
 
+  /** When a run was at a step, in seconds of its training, by its points of a tag. */
+  timeAt(runId: string, tag: string, step: number): number | undefined {
+    const series = this.get(runId, tag);
+    const after = series?.step.findIndex(each => each >= step) ?? -1;
+    return after < 0 ? undefined : series?.time[after];
+  }
+
   get(runId: string, tag: string): Series | undefined {
     return this.#series.get(keyOf(runId, tag));
   }

@@ -6,7 +6,7 @@ import { FieldInput } from './fields';
 import { InlineForm } from './inline_form';
 import { Await } from './launch';
 import { SettingsGroups } from './settings_groups';
-import type { TrainConfig } from '../data/requests';
+import { configAfter } from '../ui/run_changes';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
 import { isActive, type Checkpoint, type RunDetail } from '../data/types';
@@ -50,7 +50,7 @@ function forkable(layout: Layout): Layout {
 
 /** The epochs that a fork has at first: those of the run, or as many again where they are all done at the checkpoint. */
 const epochsAt = (run: RunDetail, item: Checkpoint | undefined): number => {
-  const epochs = Number((run.config as TrainConfig).epochs);
+  const epochs = Number(configAfter(run, item?.step).epochs);
   return item && item.epoch >= epochs ? 2 * epochs : epochs;
 };
 
@@ -61,7 +61,7 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
   const items = newestFirst(run.checkpoints);
   const [chosen, choose] = useState(at ?? items[0]?.name ?? 'last');
   const item = items.find(each => each.name === chosen);
-  const before = run.config as TrainConfig;
+  const before = configAfter(run, item?.step);
   const [edited, setEdited] = useState<Draft>({});
   const [onSchedule, setOnSchedule] = useState<'continue' | 'restart'>('continue');
   const { busy, error, act } = useAction();

@@ -6,6 +6,7 @@ import { Chart } from '../ui/chart';
 import { CurveTools, useChartOptions } from '../ui/chart_tools';
 import { isFraction, metricTitle } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { useMarks } from '../ui/run_changes';
 import { useZoom } from '../ui/zoom';
 import { lineOf } from './series_line';
 
@@ -64,7 +65,8 @@ export function LiveCharts({ run }: { run: RunDetail }) {
   const tags = useMemo(() => [...LOSS, chosen], [chosen]);
   const { store, error } = useSeries(ids, tags, axis, isActive(run.state));
   const zoom = useZoom(axis);
-  const shared = { axis, zoom, sync: `imgcls-live-${run.id}`, height: HEIGHT };
+  const marks = useMarks(run, axis, step => store.timeAt(run.id, 'loss/train', step));
+  const shared = { axis, zoom, marks, sync: `imgcls-live-${run.id}`, height: HEIGHT };
   const line = (tag: string, label: string, colour: number) =>
     lineOf(store, run.id, tag, axis, { label, colour });
   return (

@@ -4,6 +4,8 @@ import { Chart } from '../ui/chart';
 import type { ChartOptions } from '../ui/chart_tools';
 import { useDetail, useSeries } from '../data/use_series';
 import { lineOf, pastLineOf } from '../live/series_line';
+import type { RunDetail } from '../data/types';
+import { useMarks } from '../ui/run_changes';
 import { Problem } from '../ui/messages';
 import { useZoom } from '../ui/zoom';
 
@@ -52,7 +54,7 @@ const PLANS: Plan[] = [
 const ALL_TAGS = PLANS.flatMap(plan => plan.tags.map(([tag]) => tag));
 
 interface CurvesProps {
-  id: string;
+  run: RunDetail;
   active: boolean;
   options: ChartOptions;
   /** Stands among the charts, after the third. */
@@ -60,10 +62,12 @@ interface CurvesProps {
 }
 
 /** The charts of a run: its tags are the lines. */
-export function Curves({ id, active, options, children }: CurvesProps) {
+export function Curves({ run, active, options, children }: CurvesProps) {
   const { axis } = options;
+  const { id } = run;
   const ids = useMemo(() => [id], [id]);
   const { store, points, error } = useSeries(ids, ALL_TAGS, axis, active);
+  const marks = useMarks(run, axis, step => points.store.timeAt(id, 'loss/train', step));
   const zoom = useZoom(axis);
   const detail = useDetail(store, ids, ALL_TAGS, axis, zoom.window);
   const drawn = useMemo(
@@ -90,6 +94,7 @@ export function Curves({ id, active, options, children }: CurvesProps) {
                   title={plan.title}
                   lines={lines}
                   axis={axis}
+                  marks={marks}
                   log={options.log && plan.log}
                   smoothing={plan.smooth ? options.smoothing : 0}
                   sync={`run-${id}`}

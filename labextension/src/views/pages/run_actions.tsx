@@ -6,6 +6,7 @@ import { runsStoreOf } from '../data/runs_store';
 import { useAction, type Action } from '../data/use_query';
 import { StateButton as RunState } from '../live/state_button';
 import { useNavigate } from '../ui/navigation';
+import { ChangeForm, whyNoChange } from '../forms/change_form';
 import { ForkForm, whyNoFork } from '../forms/fork_form';
 import { ResumeForm } from '../forms/resume_form';
 import { ClaimForm } from './claim';
@@ -15,7 +16,7 @@ import { Problem } from '../ui/messages';
 import { isActive, type RunDetail } from '../data/types';
 import './run_actions.css';
 
-export type OpenForm = 'resume' | 'claim' | 'fork' | null;
+export type OpenForm = 'resume' | 'change' | 'claim' | 'fork' | null;
 
 interface ButtonsProps {
   run: RunDetail;
@@ -46,6 +47,23 @@ function whyNotChanged(run: RunDetail): string | undefined {
   if (run.view_only) return 'Claim the run first: its folder came from elsewhere';
   if (!run.resumable) return 'There is nothing to resume. Clone… starts a run with other settings';
   return undefined;
+}
+
+/** Other settings from its next step on. */
+function ChangeButton({ run, form, onForm }: ButtonsProps) {
+  const reason = whyNoChange(run);
+  return (
+    <Button
+      aria-expanded={form === 'change'}
+      disabled={reason !== undefined}
+      title={
+        reason ?? 'Change learning rate, epochs, early stopping, kept checkpoints or logging while it trains'
+      }
+      onClick={() => onForm(form === 'change' ? null : 'change')}
+    >
+      Change…
+    </Button>
+  );
 }
 
 function ResumeWithButton({ run, form, onForm }: ButtonsProps) {
@@ -146,6 +164,7 @@ export function Actions(props: ButtonsProps & { onDeleted: () => void }) {
           <StateButton {...props} />
         </span>
       )}
+      {run.may_change && run.kind === 'train' && <ChangeButton {...props} />}
       {run.may_change && run.kind === 'train' && <ResumeWithButton {...props} />}
       {run.may_change && run.kind === 'train' && <ForkButton {...props} />}
       <PlaceButtons run={run} />
@@ -162,12 +181,14 @@ export function ActionForms({ run, action, form, onForm }: ButtonsProps) {
     runsStoreOf(source).refresh();
   };
   const resumes = form === 'resume' && whyNotChanged(run) === undefined;
+  const changes = form === 'change' && whyNoChange(run) === undefined;
   const claims = form === 'claim' && run.view_only;
   const forks = form === 'fork' && whyNoFork(run) === undefined;
-  if (!resumes && !claims && !forks && !action.error) return null;
+  if (!resumes && !changes && !claims && !forks && !action.error) return null;
   return (
     <div className="imgcls-action-forms">
       {resumes && <ResumeForm run={run} onCancel={() => onForm(null)} onResumed={done} />}
+      {changes && <ChangeForm run={run} onDone={done} />}
       {forks && <ForkForm run={run} onCancel={() => onForm(null)} />}
       {claims && <ClaimForm run={run} onCancel={() => onForm(null)} onClaimed={done} />}
       <Problem>{action.error}</Problem>

@@ -8,6 +8,7 @@ import { plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { OtherRun } from './other_run';
+import { ChangesTable } from './run_changes';
 import { Settings, settingsOf } from './settings_table';
 import '../ui/inputs.css';
 import '../ui/layout.css';
@@ -40,6 +41,7 @@ export function ConfigTab({ run }: { run: RunDetail }) {
         <CopyButton label="Copy as JSON" text={() => JSON.stringify(run.config, null, 2)} />
         <Button onClick={() => navigate({ view: 'new-run', from: run.id })}>Launch from this…</Button>
       </div>
+      <ChangesTable run={run} />
       <Problem>{unread}</Problem>
       {compared !== undefined && (
         <p className="imgcls-muted" role="status">

@@ -16,7 +16,7 @@ export function CurvesTab({ run }: { run: RunDetail }) {
       <RunMetrics run={run} best={report} />
       <Lineage run={run} />
       <CurveTools options={options} onChange={setOptions} />
-      <Curves id={run.id} active={isActive(run.state)} options={options}>
+      <Curves run={run} active={isActive(run.state)} options={options}>
         {report && (
           <section className="imgcls-card">
             <h3>

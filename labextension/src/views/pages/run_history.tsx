@@ -1,5 +1,6 @@
 // The tab of a run's history: the states that it was in, what each start waited for, and who did what to it.
 import { useEffect } from 'react';
+import { changeText, sinceText } from '../ui/run_changes';
 import { statesOf } from '../data/run_states';
 import { isActive, type AuditEvent, type RunDetail, type StartPhase } from '../data/types';
 import { useQuery } from '../data/use_query';
@@ -46,6 +47,20 @@ const linesOfEvents = (events: readonly AuditEvent[]): Line[] =>
     detail: typeof item.details.reason === 'string' ? item.details.reason : null,
     refused: item.refused,
   }));
+
+/** The steps from which changed settings count. */
+const linesOfChanges = (run: RunDetail): Line[] =>
+  (run.changes ?? []).flatMap(change =>
+    change.obeyed_at == null
+      ? []
+      : [
+          {
+            key: `change ${change.number}`,
+            time: change.obeyed_at,
+            text: `${changeText(change)}, ${sinceText(run, change)}`,
+          },
+        ],
+  );
 
 /** "scanning images 1.2 s · loading the model 6.0 s": what the start of an attempt took. */
 function phasesText(phases: readonly StartPhase[], attempt: number | null, now: number): string {
@@ -108,9 +123,11 @@ function States({ run, events }: { run: RunDetail; events: readonly AuditEvent[]
 /** Newest first. */
 export function HistoryTab({ run }: { run: RunDetail }) {
   const { data, error, reload } = useQuery('events', { run: run.id, limit: 500 });
-  useEffect(reload, [reload, run.state, run.desired_state, run.attempts.length]);
+  useEffect(reload, [reload, run.state, run.desired_state, run.attempts.length, run.changes?.length]);
   if (!data) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the events…</p>;
-  const lines = [...linesOfEvents(data), ...linesOfAttempts(run, data)].sort((a, b) => b.time - a.time);
+  const lines = [...linesOfEvents(data), ...linesOfAttempts(run, data), ...linesOfChanges(run)].sort(
+    (a, b) => b.time - a.time,
+  );
   return (
     <div className="imgcls-stack">
       <h3>States</h3>

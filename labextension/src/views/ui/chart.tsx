@@ -4,6 +4,7 @@ import type uPlot from 'uplot';
 import { duration, formatNumber, percent } from './format';
 import { Plot, groupOf, type ChartProps, type Line } from './plot';
 import type { Axis } from '../data/requests';
+import { markNear } from './plot_marks';
 import { seriesColour } from './theme';
 import './button.css';
 import './chart.css';
@@ -106,17 +107,23 @@ export function Chart(props: ChartProps) {
   };
   const empty = lines.every(line => line.x.length === 0);
   const points = lines.reduce((sum, line) => sum + line.x.length, 0);
+  const ends = lines
+    .flatMap(line => [line.x[0] ?? NaN, line.x[line.x.length - 1] ?? NaN])
+    .filter(Number.isFinite);
+  const span = zoom?.window ?? [Math.min(...ends), Math.max(...ends)];
+  const mark = cursor && markNear(props.marks ?? [], cursor.x, (span[1] - span[0]) / 50);
   const lit = lines.find(line => groupOf(line) === props.lit);
   const value = (line: Line): string => {
     const shown = cursor ? cursor.values.get(line.label) : line.y[line.y.length - 1];
     return shown == null ? '–' : format(shown);
   };
   return (
-    <figure className="imgcls-chart" data-points={points} aria-label={title}>
+    <figure className="imgcls-chart" data-points={points} data-marks={props.marks?.length} aria-label={title}>
       <figcaption className="imgcls-chart-head">
         <b>{title}</b>
         <span className="imgcls-muted imgcls-num">
           {cursor && lit && `${lit.label} ${value(lit)} · `}
+          {mark && `${mark.text} · `}
           {cursor ? axisValue(axis, cursor.x) : note}
         </span>
         {zoom?.window && (

@@ -6,6 +6,7 @@ import { decimate, smooth, within, type Points } from './decimate';
 import { duration, ticks } from './format';
 import type { Axis } from '../data/requests';
 import { SMOOTHED_FROM } from '../data/types';
+import { drawMarks, type Mark } from './plot_marks';
 import { coloursAt, onTheme, type Colours } from './theme';
 import { moved, type Window, type Zoom } from './zoom';
 
@@ -39,6 +40,8 @@ export interface ChartProps {
   /** What y is: a `fraction` is shown in per cent, and its axis ends at 0 and 100 %. */
   unit?: 'fraction';
   note?: string;
+  /** Places on the x axis with a text, such as where a setting was changed. */
+  marks?: readonly Mark[];
   /** What is said in the place of the drawing while there are no points. */
   empty?: string;
   legend?: boolean;
@@ -112,7 +115,7 @@ export function prepare(
 
 /** Whether two sets of properties draw the same, but for what stands out. The points of a line count, not the object. */
 function drawsSame(a: ChartProps, b: ChartProps): boolean {
-  const keys = ['lines', 'axis', 'log', 'smoothing', 'height', 'unit', 'hidden'] as const;
+  const keys = ['lines', 'axis', 'log', 'smoothing', 'height', 'unit', 'hidden', 'marks'] as const;
   return keys.every(key => a[key] === b[key]) && a.zoom?.window === b.zoom?.window;
 }
 
@@ -326,6 +329,7 @@ export class Plot {
           },
         ],
         setCursor: [plot => this.#onPointer(plot)],
+        draw: [plot => drawMarks(plot, this.#props.marks ?? [], this.#colours, this.#font)],
       },
     };
   }
@@ -354,7 +358,7 @@ export class Plot {
     const { axis = 'step', unit } = this.#props;
     const common: uPlot.Axis = {
       stroke: () => this.#colours.muted,
-      font: `${SMALL} ${getComputedStyle(this.#host).fontFamily}`,
+      font: this.#font,
       ticks: { show: false },
       grid: { stroke: () => this.#colours.line, width: 1 },
       gap: 6,
@@ -374,6 +378,10 @@ export class Plot {
       values: (_, splits) => ticks(splits, unit === 'fraction'),
     };
     return [across, up];
+  }
+
+  get #font(): string {
+    return `${SMALL} ${getComputedStyle(this.#host).fontFamily}`;
   }
 
   #look({ line, faint, edge }: Drawn['lines'][number]): { width: number; alpha: number } {
