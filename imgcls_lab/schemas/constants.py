@@ -6,8 +6,8 @@ from typing import get_args
 
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
 from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
-from imgcls_lab.run_query import COLUMNS, CURVE, GROUPS
 from imgcls_lab.run_changes import FIELDS, text_of, title_of
+from imgcls_lab.run_query import COLUMNS, CURVE, GROUPS
 from imgcls_lab.schemas.images import ThumbnailSize
 from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_TAG, MAX_TAGS, NEWEST_ALERTS
 from imgcls_lab.schemas.revisions import MAX_CHANGES

@@ -1,4 +1,4 @@
-"""Settings changed at random steps with kill -9 between: the same weights and curve as the same changes without kills."""
+"""Settings changed at random steps with kill -9 between: weights and curves as those of the same changes alone."""
 
 from __future__ import annotations
 

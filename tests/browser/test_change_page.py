@@ -1,4 +1,4 @@
-"""A run's settings are changed on its page while it trains: the form, the mark on its curves, and what is told of it."""
+"""A run's settings are changed on its page while it trains: the form, the mark on its curves, and who asked when."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_settings_are_changed_while_a_run_trains(desk: Desk, lab: Lab, request: 
     form = desk.main.get_by_role("group", name="Change settings while it trains")
     send = form.get_by_role("button", name=re.compile("^Change"))
     expect(send).to_be_disabled()
-    form.get_by_label("Learning rate times").fill("0")
+    form.get_by_label("Learning rate times", exact=True).fill("0")
     expect(form.get_by_role("alert")).to_contain_text("above 0")
-    form.get_by_label("Learning rate times").fill("0.3")
-    form.get_by_label("Early stopping").fill("900")
+    form.get_by_label("Learning rate times", exact=True).fill("0.3")
+    form.get_by_label(re.compile("^Early stopping")).fill("900")
     expect(send).to_have_text("Change 2 settings")
     desk.page.screenshot(path=PICTURES / f"change-form-{theme}.png")
     send.click()

@@ -100,7 +100,7 @@ def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
                 row |= {"data_revision": None, "data_revision_digest": ""}
                 row |= {"min_gpus": None, "requested_nodes": 1}
                 row |= {"tags": [], "archived": False, "best_values": {}, "size": None}
-                row |= {"lineage": "", "fork_step": None, "fork_epoch": None}
+                row |= {"lineage": "", "fork_step": None, "fork_epoch": None, "changes": []}
                 row["repetition"] = repetition(row["config"])
             if name == "datasets":
                 row |= {"audit_run_id": None, "scanned_at": None}

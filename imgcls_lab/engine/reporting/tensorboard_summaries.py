@@ -25,6 +25,7 @@ from torch import nn
 from torch.utils.tensorboard import _pytorch_graph
 from torch.utils.tensorboard import summary as torch_summary
 
+from imgcls_lab import run_changes
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.evaluation.metrics import Predictions
@@ -97,7 +98,7 @@ class TensorBoardSummaries:
             self._writer.summary(0, make.hparams(hyper_parameters(self._config), {})[1])
             self._flush()
         elif isinstance(event, Changed):
-            self._config = self._config.with_changes(**{event.field: event.new})
+            self._config = run_changes.changed(self._config, {event.field: event.new})
         elif isinstance(event, Finished):
             best = {f"best/{tag.removeprefix('metric/').removesuffix('/val')}": v for tag, v in event.values.items()}
             self._writer.add_all(event.step, best)
