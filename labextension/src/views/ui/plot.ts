@@ -329,7 +329,7 @@ export class Plot {
           },
         ],
         setCursor: [plot => this.#onPointer(plot)],
-        draw: [plot => drawMarks(plot, this.#props.marks ?? [], this.#colours, this.#font)],
+        drawAxes: [plot => drawMarks(plot, this.#props.marks ?? [], this.#colours, this.#font)],
       },
     };
   }

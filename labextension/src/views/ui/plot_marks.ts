@@ -1,4 +1,4 @@
-// Marks on the x axis of a chart: a dashed line and its text, where there is room for it.
+// Marks on the x axis of a chart, behind its lines: a dashed line, and its text where there is room for it.
 import type uPlot from 'uplot';
 import type { Colours } from './theme';
 
@@ -8,6 +8,7 @@ export interface Mark {
 }
 
 const LINE = 13; // px of a line of text
+const TALL = 120; // px of a drawing that has room for texts
 const SIDE = 4; // px between a line and its text
 
 /** The mark that is closest to an x, and closer than `near`. */
@@ -35,6 +36,7 @@ export function drawMarks(plot: uPlot, marks: readonly Mark[], colours: Colours,
   if (shown.length === 0) return;
   ctx.save();
   ctx.font = font.replace(/^[\d.]+px/, size => `${parseFloat(size) * dpr}px`);
+  ctx.textAlign = 'left';
   ctx.textBaseline = 'top';
   const right = bbox.left + bbox.width;
   const placed = shown.map(mark => {
@@ -42,7 +44,8 @@ export function drawMarks(plot: uPlot, marks: readonly Mark[], colours: Colours,
     const width = ctx.measureText(mark.text).width + 2 * SIDE * dpr;
     return { mark, at, left: at + width > right ? at - width : at, width };
   });
-  const rows = rowsOf(placed, Math.max(1, Math.floor(bbox.height / dpr / LINE / 3)));
+  const height = bbox.height / dpr;
+  const rows = rowsOf(placed, height < TALL ? 0 : Math.floor(height / LINE / 3));
   placed.forEach(({ mark, at, left }, i) => {
     ctx.strokeStyle = colours.muted;
     ctx.lineWidth = dpr;
@@ -54,10 +57,6 @@ export function drawMarks(plot: uPlot, marks: readonly Mark[], colours: Colours,
     const row = rows[i];
     if (row == null) return;
     const top = bbox.top + row * LINE * dpr;
-    ctx.fillStyle = colours.background;
-    ctx.globalAlpha = 0.8;
-    ctx.fillRect(left + 1, top, placed[i]!.width - 2, LINE * dpr);
-    ctx.globalAlpha = 1;
     ctx.fillStyle = colours.muted;
     ctx.fillText(mark.text, left + SIDE * dpr, top + dpr);
   });
