@@ -161,7 +161,8 @@ class Beginning:
     """A checkpoint that a fork may begin with, as it lies on the disk, and how far its training is.
 
     batch: batches done of the epoch under way; since_best: epochs without an improvement; ranking: names
-    of the parent's best checkpoints until there, best first; changed: settings that were changed while it trained.
+    of the parent's best checkpoints until there, best first; changed: settings that were changed while it trained; last_change:
+    number of the last such change.
     """
 
     path: Path
@@ -171,6 +172,7 @@ class Beginning:
     since_best: int
     ranking: tuple[str, ...]
     changed: Mapping[str, Any]
+    last_change: int
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -181,7 +183,7 @@ class Beginning:
             ranking = tuple(str(entry[_TUPLE][1]) for entry in progress["ranking"])
             changed = dict(progress.get("changed", {_PAIRS: []})[_PAIRS])
             place = (progress["step"], progress["epoch"], progress["batch"], progress["since_best"])
-            return cls(path, *place, ranking, changed)
+            return cls(path, *place, ranking, changed, progress.get("changes", 0))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelError(f"The checkpoint “{path}” is damaged: {STATE} cannot be read.") from error
 

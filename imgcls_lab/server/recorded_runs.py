@@ -11,6 +11,7 @@ from imgcls_lab.run_layout import BEST
 from imgcls_lab.schemas import (
     ActionRequest,
     BoardRequest,
+    ChangeRequest,
     Choices,
     DeleteRequest,
     ExportRequest,
@@ -128,6 +129,14 @@ def resume(recording: Recording, ids: Ids, request: ResumeRequest) -> str:
     changes = {name: value for name, value in request.config.items() if value != before.get(name)}
     recording.resumed(ids[0])
     return call(f"{run}.resume", **not_null(changes))
+
+
+def change(recording: Recording, ids: Ids, request: ChangeRequest) -> str:
+    return call(
+        f"{recording.run(ids[0], ready=True)}.set",
+        lr_factor=request.lr_factor,
+        **_fields(request.fields, {"lr_factor"}),
+    )
 
 
 def act(recording: Recording, _: Ids, request: ActionRequest) -> str:

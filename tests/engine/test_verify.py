@@ -21,6 +21,7 @@ from .conftest import of_type
 from .forking import fork_from
 from .planted_causes import Planted
 from .test_resume import stop_after
+from .test_run_changes import asking
 
 Make = Callable[..., TrainConfig]
 pytestmark = pytest.mark.timeout(600)  # each starts a process or two, with all imports
@@ -123,3 +124,11 @@ def test_a_run_that_trains_or_has_kept_nothing_is_refused(make_config: Make, tmp
     with pytest.raises(ConflictError) as refused:
         verify(tmp_path / "run")
     assert refused.value.reason == "no_hashes"
+
+
+def test_changes_while_it_trained_are_made_again(make_config: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    asks = asking(folder, {3: [("lr", 0.02)], 10: [("lr", 0.001), ("epochs", 4)]})
+    train(make_config(epochs=3, save_every_epochs=1, mixup=0.3), folder, on_event=asks)
+    assert verify(folder).identical
+    assert verify(folder, VerifyRequest(at="1", steps=8)).identical

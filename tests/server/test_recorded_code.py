@@ -190,6 +190,12 @@ async def test_all_that_a_sweep_asks_for_stands_in_its_code(api: Api, store: Sto
     assert said | budget == given
 
 
+async def test_a_change_while_a_run_trains_is_a_call(panel: Panel, store: Store, config: dict[str, Any]) -> None:
+    run = store.runs.submit(SubmitRequest(config=config))
+    await panel("POST", f"runs/{run.id}/changes", {"lr_factor": 0.5, "fields": {"early_stopping_patience": 4}})
+    assert panel.cells == [f'lab.run("{run.id}").set(lr_factor=0.5, early_stopping_patience=4)']
+
+
 async def test_a_run_from_before_is_named_by_its_id(panel: Panel, store: Store, config: dict[str, Any]) -> None:
     run = store.runs.submit(SubmitRequest(config=config))
     await panel("POST", f"runs/{run.id}/stop")

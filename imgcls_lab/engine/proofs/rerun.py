@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import forks, run_layout, run_paths
+from imgcls_lab import forks, run_changes, run_layout, run_paths
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.proofs.record import Record
@@ -28,10 +28,12 @@ from imgcls_lab.entry_points import RERUN
 from imgcls_lab.errors import ConflictError, ImgclsError, JobCancelledError, ModelError
 from imgcls_lab.events import Phase, read_events
 from imgcls_lab.forks import Beginning
+from imgcls_lab.run_changes import Change
 from imgcls_lab.settings import Settings
 
 _POLL = 0.1  # seconds
 _GRACE = 10.0  # seconds that a cancelled process has to end
+_NOT_REPEATED = {"log_every", "save_every_epochs"}  # changes that concern no step
 _DECIDED = {"threads": "threads", "precision": "precision"}  # field of a config, and what the manifest has decided
 OnPhase = Callable[[str, int, int], None]  # what it does, done, of all
 
@@ -91,8 +93,11 @@ def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning |
         "ckpt_dir": None, "tb_root": None, "tensorboard_evaluation": False, "tensorboard_histograms": False,
         "log_every": first["log_every"], "plugins": [str(folder / plugins.FOLDER / item["name"]) for item in record],
     }  # fmt: skip
+    if at is not None:
+        saved = run_changes.changed(saved, at.changed)
     config = saved.with_changes(**own, **(decided if at is None else {}))
     run_layout.write_atomic(again / run_layout.CONFIG, config.model_dump_json(indent=1))
+    run_changes.write(again, _changes(folder, at))
     if at is not None:
         facts: dict[str, Any] = {"run": folder.name, "name": folder.name, "resume_steps": _resume_steps(folder)}
         forks.fork_of(folder, again, at, (config, config), **facts)
@@ -103,6 +108,12 @@ def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning |
     if overlay.is_file() and not (again / overlay.name).exists():
         run_layout.write_atomic(again / overlay.name, run_paths.read_plain(folder, overlay.name))
     return config
+
+
+def _changes(folder: Path, at: Beginning | None) -> list[Change]:
+    """What the run has changed while it trained, behind a checkpoint, each at its step; logging stays as it began."""
+    behind = at.last_change if at is not None else 0
+    return [each for each in run_changes.obeyed_in(folder) if each.number > behind and each.field not in _NOT_REPEATED]
 
 
 def _link(source: str, target: str) -> None:
