@@ -161,8 +161,8 @@ class Beginning:
     """A checkpoint that a fork may begin with, as it lies on the disk, and how far its training is.
 
     batch: batches done of the epoch under way; since_best: epochs without an improvement; ranking: names
-    of the parent's best checkpoints until there, best first; changed: settings that were changed while it trained; last_change:
-    number of the last such change.
+    of the parent's best checkpoints until there, best first; changed: settings that were changed while it trained;
+    last_change: the number of the last of these.
     """
 
     path: Path
