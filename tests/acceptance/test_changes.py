@@ -13,11 +13,11 @@ import pytest
 
 from imgcls_lab import run_changes
 from imgcls_lab.config import TrainConfig
-from tests.acceptance.test_engine_resume import curve, steps_done
+from tests.acceptance.test_engine_resume import steps_done
 from tests.acceptance.test_forks import is_same_end
 from tests.engine.conftest import digits_source, make_config, tiny_model, tiny_vit  # noqa: F401
 from tests.engine.test_resume import start
-from tests.engine.test_run_changes import ask, at_steps
+from tests.engine.test_run_changes import ask, at_steps, curve
 
 Make = Callable[..., TrainConfig]
 STEPS = 4  # of four batches of 16 images in two, an epoch

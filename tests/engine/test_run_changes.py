@@ -12,7 +12,7 @@ import pytest
 from imgcls_lab import run_changes, run_layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.events import Event, Metrics, RunState, read_events
+from imgcls_lab.events import Event, Metrics, RunState, Started, read_events
 from imgcls_lab.run_changes import Change
 
 from .conftest import events_of, of_type
@@ -54,11 +54,15 @@ def rates(folder: Path) -> dict[int, float]:
     return {event.step: event.values["lr"] for event in of_type(folder, "metrics")}
 
 
-def curve(folder: Path) -> dict[int, tuple[float, float]]:
-    """Loss and rate of each step, of the last attempt that reached it."""
-    events = [event for path in run_layout.event_files(folder) for event in read_events(path)[0]]
-    points = [event for event in events if isinstance(event, Metrics)]
-    return {event.step: (event.values["loss/train"], event.values["lr"]) for event in points}
+def curve(folder: Path) -> dict[int, tuple[float, ...]]:
+    """Loss, rate and gradient norm of each step; an attempt takes back the points behind the one that it goes on from."""
+    points: dict[int, tuple[float, ...]] = {}
+    for event in (event for path in run_layout.event_files(folder) for event in read_events(path)[0]):
+        if isinstance(event, Started):
+            points = {step: values for step, values in points.items() if step <= event.resume_step}
+        elif isinstance(event, Metrics):
+            points[event.step] = tuple(event.values[tag] for tag in ("loss/train", "lr", "grad_norm"))
+    return points
 
 
 def test_a_change_is_obeyed_at_the_next_step_and_written_down(make_config: Make, tmp_path: Path) -> None:
