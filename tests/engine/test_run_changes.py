@@ -55,7 +55,7 @@ def rates(folder: Path) -> dict[int, float]:
 
 
 def curve(folder: Path) -> dict[int, tuple[float, ...]]:
-    """Loss, rate and gradient norm of each step; an attempt takes back the points behind the one that it goes on from."""
+    """Loss, rate and gradient norm of each step; an attempt takes back the points behind that from which it goes on."""
     points: dict[int, tuple[float, ...]] = {}
     for event in (event for path in run_layout.event_files(folder) for event in read_events(path)[0]):
         if isinstance(event, Started):
