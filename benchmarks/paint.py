@@ -16,7 +16,8 @@ from benchmarks.series import POINTS, long_run
 from benchmarks.timing import percentile
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.browser.conftest import FLAGS, Desk, Lab
+from tests.browser.conftest import FLAGS, Lab
+from tests.browser.desk import Desk
 
 # from a click until the chart has points and the frame after that is on its way: milliseconds
 CLICK = """

@@ -250,7 +250,9 @@ class SweepDriver:
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         """A trial as readers get it."""
-        known = {name: trial.user_attrs[name] for name in ("identity", "run_id", "message") if name in trial.user_attrs}
+        known: dict[str, Any] = {
+            name: trial.user_attrs[name] for name in ("identity", "run_id", "message") if name in trial.user_attrs
+        }
         if self._halving is not None:
             known |= self._halving.record(trial)
         return TrialRecord(
