@@ -49,7 +49,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """IMGCLS_HOME in a temporary folder, and no other setting from the caller's environment."""
     for name in list(os.environ):
         if name.startswith("IMGCLS_") or name == "DATASETS_DIR":
