@@ -57,9 +57,8 @@ export function TaskTab({ run }: { run: RunDetail }) {
     return (
       <div className="imgcls-stack">
         <p role={isActive(run.state) ? 'status' : undefined}>
-          Steps of{' '}
-          <NameLink name={verified.title} to={{ view: 'run', id: verified.run }} /> are computed again, in a
-          fresh process. What came of it stands on the run’s page, under <i>Environment</i>.{' '}
+          Steps of <NameLink name={verified.title} to={{ view: 'run', id: verified.run }} /> are computed
+          again, in a fresh process. What came of it stands on the run’s page, under <i>Environment</i>.{' '}
           {isActive(run.state) && <StatusText run={run} />}
         </p>
       </div>
