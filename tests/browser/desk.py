@@ -153,7 +153,7 @@ class Desk:
     def choose_theme(self, name: str) -> None:
         """By Lab's menu."""
         self.page.get_by_role("menuitem", name="Settings", exact=True).click()
-        self.page.get_by_role("menuitem", name="Theme", exact=True).hover()
+        self.page.get_by_text("Theme", exact=True).hover()
         self.page.get_by_role("menuitem", name=name, exact=True).click()
         expect(self.page.locator(f"body[data-jp-theme-name='{name}']")).to_have_count(1)
         self.quiet()
