@@ -26,7 +26,7 @@ class RunChanges(RunForks):
 
         >>> waiting = lab.launch(config, device="H100")
         >>> [(change.field, change.new) for change in waiting.set(lr_factor=0.5, epochs=4).changes]
-        [('lr', 5e-05), ('epochs', 4)]
+        [('lr', 0.0005), ('epochs', 4)]
         >>> waiting.kill().state
         <RunState.CANCELLED: 'cancelled'>
         """
