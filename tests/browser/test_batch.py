@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PICTURES, TOKEN, Desk, Lab
+from tests.browser.desk import STARTS
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -62,7 +63,7 @@ def test_an_executed_notebook_is_read_again_by_its_button_and_when_its_run_has_e
         desk.quiet()
         return output.filter(has_text="begun").count() > 0
 
-    desk.until(has_begun, why=lambda: "the notebook does not show what its first cell printed")
+    desk.until(has_begun, STARTS, why=lambda: "the notebook does not show what its first cell printed")
     expect(output.filter(has_text="at its end")).to_have_count(0)
     go.touch()
     expect(output.filter(has_text="at its end")).to_be_visible(timeout=60_000)  # by itself

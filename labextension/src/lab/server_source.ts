@@ -20,7 +20,7 @@ export interface Call {
 const part = (text: string | number): string => encodeURIComponent(String(text));
 
 /** Where each query goes. */
-function queryCall(kind: Query, params: unknown): Call {
+export function queryCall(kind: Query, params: unknown): Call {
   const get = (path: string, query?: Call['query']): Call => ({ verb: 'GET', path, query });
   switch (kind) {
     case 'load':
@@ -75,12 +75,12 @@ function queryCall(kind: Query, params: unknown): Call {
     }
     case 'staticCell':
       return get(`runs/${part((params as Params['staticCell']).id)}/cell`);
-    case 'evaluation':
-    case 'curves':
     case 'imageChanges': {
       const { id, ...rest } = params as Params['imageChanges'];
       return get(`runs/${part(id)}/image-changes`, rest);
     }
+    case 'evaluation':
+    case 'curves':
     case 'flips': {
       const { id, ...rest } = params as Params['flips'];
       return get(`runs/${part(id)}/${kind}`, rest);
