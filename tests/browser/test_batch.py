@@ -60,7 +60,7 @@ def test_an_executed_notebook_is_read_again_by_its_button_and_when_its_run_has_e
 
     def has_begun() -> bool:
         refresh.click()
-        desk.quiet()
+        desk.page.wait_for_timeout(500)  # between two looks
         return output.filter(has_text="begun").count() > 0
 
     desk.until(has_begun, STARTS, why=lambda: "the notebook does not show what its first cell printed")
