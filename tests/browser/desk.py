@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, expect
 
 AWAY = re.compile(r"ERR_(CONNECTION_\w+|EMPTY_RESPONSE)|WebSocket|Failed to fetch|NetworkError")
 PATIENCE = 60_000  # ms for a click or a load of the page
@@ -50,6 +50,7 @@ class Desk:
         page.on("request", self._ask)
         page.on("requestfinished", self._answered)
         page.on("requestfailed", self._answered)
+        page.on("response", self._refused)
         page.on("domcontentloaded", lambda _: self._asked.clear())  # nobody answers the page of before
         if SLOWNESS > 1:
             slow_down(page)
@@ -60,6 +61,11 @@ class Desk:
         root = self.lab.root
         if request.url.startswith((f"{root}imgcls/api/", f"{root}api/")):
             self._asked.add(request)
+
+    def _refused(self, response: Response) -> None:
+        """Of a refusal a page need not read the body, and Chromium then never calls the request finished."""
+        if not response.ok:
+            self._asked.discard(response.request)
 
     def _answered(self, request: Request) -> None:
         self._asked.discard(request)
