@@ -35,6 +35,7 @@ MAX_VIEWS = 100  # that a user saves
 MAX_VERSIONS = 200  # of a saved config
 MAX_IDS = 10_000  # of the runs of a list
 MAX_CHANGED = 1000  # runs that one request changes
+MAX_VARIABLE = 12  # characters of the variable that holds a run of a recorded notebook
 MAX_JSON_VALUES = 50_000  # of a whole request
 MAX_ALERTS = 1000  # that one request puts away
 NEWEST_ALERTS = 50  # that a page gets at first, and after a broken connection

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.limits import MAX_IDS, MAX_PATH, Id
+from imgcls_lab.schemas.limits import MAX_FIELDS, MAX_IDS, MAX_PATH, MAX_VARIABLE, Id
 
-Variable = Annotated[str, Field(pattern=r"^(run|sweep)_[1-9]\d{0,5}$")]
+Variable = Annotated[str, Field(max_length=MAX_VARIABLE, pattern=r"^(run|sweep)_[1-9]\d{0,5}$")]
 
 
 class CodeRequest(Wire):
@@ -21,7 +21,8 @@ class CodeRequest(Wire):
 
     verb: Literal["POST", "PUT", "PATCH", "DELETE"]
     path: str = Field(min_length=1, max_length=MAX_PATH)
-    body: Any = None
+    # what is in it is bounded by the model of its own route, into which it is read, and by what any request may hold
+    body: Annotated[dict[str, Any], Field(max_length=MAX_FIELDS)] | None = None
     variables: dict[Id, Variable] = Field({}, max_length=MAX_IDS)
     taken: list[Variable] = Field([], max_length=MAX_IDS)
     ended: list[Id] = Field([], max_length=MAX_IDS)

@@ -2469,7 +2469,7 @@ export interface CodeRequest {
   path: string;
   body?: {
     [k: string]: unknown;
-  };
+  } | null;
   variables?: {
     [k: string]: string;
   };
