@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, say
-
-if TYPE_CHECKING:
-    from imgcls_lab.engine.proofs.bisect import Named
+from imgcls_lab.cli.proofs import RUN_HELP, folder_and_name
 
 
 def bisect(
-    one: Annotated[str, typer.Argument(help="Run (id or the beginning of one), or the folder of `train --out`.")],
+    one: Annotated[str, typer.Argument(help=RUN_HELP)],
     other: Annotated[str, typer.Argument(help="The run that should be equal.")],
     as_json: Json = False,
 ) -> None:
@@ -22,26 +19,16 @@ def bisect(
 
     What both wrote of their steps is searched, then both compute some steps again. Exit 1 where they differ.
     """
+    from imgcls_lab.engine.proofs.bisect import Named
     from imgcls_lab.engine.proofs.bisect import bisect as search
 
-    found = search(_named(one), _named(other))
+    found = search(Named(*folder_and_name(one)), Named(*folder_and_name(other)))
     if as_json:
         print_json(found)
     else:
         say(found.sentence)
     if found.first_step is not None:
         raise typer.Exit(1)
-
-
-def _named(text: str) -> Named:
-    from imgcls_lab import api
-    from imgcls_lab.engine.proofs.bisect import Named
-
-    path = Path(text).expanduser()
-    if path.is_dir():
-        return Named(path.resolve(), path.resolve().name)
-    run = api.run(text)
-    return Named(run.folder, run.name)
 
 
 def add_to(app: typer.Typer) -> None:

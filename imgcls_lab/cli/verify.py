@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.output import Json, print_json, say
+from imgcls_lab.cli.output import Json
+from imgcls_lab.cli.proofs import RUN_HELP, folder_and_name, show_certificate
 
 
 def verify(
-    run: Annotated[str, typer.Argument(help="Run (id or the beginning of one), or the folder of `train --out`.")],
+    run: Annotated[str, typer.Argument(help=RUN_HELP)],
     steps: Annotated[int, typer.Option(min=1, help="How many steps are computed again.")] = 20,
     at: Annotated[
         str,
@@ -26,19 +26,12 @@ def verify(
 
     Exit 1 where a step differs; the answer names the first one and what is otherwise than when the run trained.
     """
-    from imgcls_lab import api
     from imgcls_lab.engine.proofs.verify import verify as compute_again
     from imgcls_lab.schemas import VerifyRequest
 
-    path = Path(run).expanduser()
-    request = VerifyRequest(steps=steps, at=at)
-    found = compute_again(path.resolve() if path.is_dir() else api.run(run).folder, request)
-    if as_json:
-        print_json(found)
-    else:
-        say(" ".join(filter(None, (found.sentence, found.remedy))))
-    if not found.identical:
-        raise typer.Exit(1)
+    folder, _ = folder_and_name(run)
+    found = compute_again(folder, VerifyRequest(steps=steps, at=at))
+    show_certificate(found, as_json=as_json)
 
 
 def add_to(app: typer.Typer) -> None:

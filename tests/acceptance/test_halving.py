@@ -25,7 +25,6 @@ from imgcls_lab.api import context
 from imgcls_lab.events import (
     LIVE,
     CheckpointSaved,
-    DesiredState,
     EpochEnded,
     RunKind,
     RunState,
@@ -35,6 +34,7 @@ from imgcls_lab.events import (
 from imgcls_lab.executor import client, locks, processes
 from imgcls_lab.run_layout import event_files
 from imgcls_lab.settings import Settings
+from tests import own_home
 from tests.waiting import until
 
 SPACE: dict[str, Any] = {
@@ -49,12 +49,8 @@ SEEDS = range(5)
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "1")
     monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
-    settings = Settings()
-    yield settings
-    for run in context.store().runs.list(states=[RunState.QUEUED, *LIVE]).items:
-        context.store().runs.set_desired_state(run.id, DesiredState.KILL)
-    client.stop(settings, stop_runs=True)
-    context.close()
+    with own_home.ended() as settings:
+        yield settings
 
 
 @pytest.fixture

@@ -21,11 +21,10 @@ from jupyter_client.manager import start_new_kernel
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig, demo_data, run_layout
-from imgcls_lab.api import context
 from imgcls_lab.cpu import cores
-from imgcls_lab.events import LIVE, DesiredState, EpochEnded, Metrics, RunState, Started, read_events
-from imgcls_lab.executor import client
+from imgcls_lab.events import EpochEnded, Metrics, Started, read_events
 from imgcls_lab.settings import Settings
+from tests import own_home
 
 TRAIN = Path(__file__).parents[2] / "notebooks" / "train.ipynb"
 COMMAND = [sys.executable, "-c", "from imgcls_lab.cli import main; main()"]
@@ -38,13 +37,8 @@ LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
-    settings = Settings()
-    yield settings
-    for run in context.store().runs.list(states=[RunState.QUEUED, *LIVE]).items:
-        if not run.external:
-            context.store().runs.set_desired_state(run.id, DesiredState.KILL)
-    client.stop(settings, stop_runs=True)
-    context.close()
+    with own_home.ended() as settings:
+        yield settings
 
 
 @pytest.fixture

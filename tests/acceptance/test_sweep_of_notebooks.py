@@ -25,9 +25,9 @@ import imgcls_lab as lab
 from imgcls_lab import Sweep, TrainConfig, demo_data
 from imgcls_lab.api import context
 from imgcls_lab.batch.sweep_file import read_file
-from imgcls_lab.events import LIVE, DesiredState, Finished, Phase, RunKind, RunState, read_events
-from imgcls_lab.executor import client
+from imgcls_lab.events import Finished, Phase, RunKind, RunState, read_events
 from imgcls_lab.settings import Settings
+from tests import own_home
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "notebooks" / "train.ipynb"
@@ -38,12 +38,8 @@ COMMAND = [sys.executable, "-c", "from imgcls_lab.cli import main; main()"]
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
     monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
-    settings = Settings()
-    yield settings
-    for run in context.store().runs.list(states=[RunState.QUEUED, *LIVE]).items:
-        context.store().runs.set_desired_state(run.id, DesiredState.KILL)
-    client.stop(settings, stop_runs=True)
-    context.close()
+    with own_home.ended() as settings:
+        yield settings
 
 
 @pytest.fixture

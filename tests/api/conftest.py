@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab import TrainConfig, demo_data
-from imgcls_lab.api import context
-from imgcls_lab.events import LIVE, DesiredState, RunState
-from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
+from tests import own_home
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +33,8 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("IMGCLS_STOP_GRACE", "5")
     # two slots: one thread a run, since threads that wait for each other crawl where other work shares the cores
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
-    settings = Settings()
-    yield settings
-    for run in context.store().runs.list(states=[RunState.QUEUED, *LIVE]).items:
-        if not run.external:
-            context.store().runs.set_desired_state(run.id, DesiredState.KILL)
-    client.stop(settings, stop_runs=True)
-    context.close()
+    with own_home.ended() as settings:
+        yield settings
 
 
 @pytest.fixture

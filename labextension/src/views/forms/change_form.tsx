@@ -1,14 +1,15 @@
 // Settings of a run that it has from its next step on, changed while it waits or trains. Opened from the head of its page.
-import { useMemo, useRef, useState } from 'react';
-import { configOf, draftOf, layoutOf, newKey, type Draft, type Layout } from './config_form';
-import { FieldInput, Labelled } from './fields';
+import { useRef, useState } from 'react';
+import { configOf, draftOf, newKey, type Draft, type Layout } from './config_form';
+import { Labelled } from './fields';
 import { InlineForm } from './inline_form';
 import { Await } from './launch';
+import { SettingFields, useSomeFields } from './setting_fields';
 import { configAfter, numberText } from '../ui/run_changes';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
 import { CHANGEABLE_FIELDS, isActive, type RunDetail } from '../data/types';
-import { useAction, useQuery } from '../data/use_query';
+import { useAction } from '../data/use_query';
 
 interface Props {
   run: RunDetail;
@@ -82,38 +83,29 @@ function Fields({ layout, run, onDone }: Props & { layout: Layout }) {
             />
           )}
         </Labelled>
-        {[...layout.fields.values()]
-          .filter(field => field.name !== LR)
-          .map(field => (
-            <FieldInput
-              key={field.name}
-              field={field}
-              value={draft[field.name] ?? ''}
-              problem={problems[field.name]}
-              note={field.limits || undefined}
-              onChange={value => setEdited(now => ({ ...now, [field.name]: value }))}
-            />
-          ))}
+        <SettingFields
+          fields={[...layout.fields.values()].filter(field => field.name !== LR)}
+          draft={draft}
+          problems={problems}
+          onChange={(name, value) => setEdited(now => ({ ...now, [name]: value }))}
+        />
       </div>
     </InlineForm>
   );
 }
 
+const changeable = (all: Layout['fields']): Layout['fields'] =>
+  new Map(
+    Object.keys(CHANGEABLE_FIELDS).flatMap(name => {
+      const field = all.get(name);
+      return field ? [[name, field] as const] : [];
+    }),
+  );
+
 export function ChangeForm(props: Props) {
-  const schema = useQuery('schema', {});
-  const layout = useMemo(() => {
-    if (!schema.data) return undefined;
-    const whole = layoutOf(schema.data);
-    const fields = new Map(
-      Object.keys(CHANGEABLE_FIELDS).flatMap(name => {
-        const field = whole.fields.get(name);
-        return field ? [[name, field] as const] : [];
-      }),
-    );
-    return { ...whole, fields };
-  }, [schema.data]);
+  const layout = useSomeFields(changeable);
   return (
-    <Await answer={{ ...schema, data: layout }} pending="Reading the form…">
+    <Await answer={layout} pending="Reading the form…">
       {ready => <Fields {...props} layout={ready} />}
     </Await>
   );

@@ -1,12 +1,12 @@
 // How a run goes on: the settings that change no result, which a resume may give another value. Opened from its head.
-import { useMemo, useState } from 'react';
-import { FieldInput } from './fields';
-import { configOf, draftOf, layoutOf, type Draft, type Layout } from './config_form';
-import { useAction, useQuery } from '../data/use_query';
+import { useState } from 'react';
+import { configOf, draftOf, type Draft, type Layout } from './config_form';
+import { useAction } from '../data/use_query';
 import { InlineForm } from './inline_form';
 import type { TrainConfig } from '../data/requests';
 import { useSource } from '../data/source';
 import { Await } from './launch';
+import { SettingFields, useSomeFields } from './setting_fields';
 import type { RunDetail } from '../data/types';
 
 interface Props {
@@ -48,30 +48,24 @@ function Fields({ layout, run, onResumed, onCancel }: Props & { layout: Layout }
         another run.
       </p>
       <div className="imgcls-fields">
-        {[...layout.fields.values()].map(field => (
-          <FieldInput
-            key={field.name}
-            field={field}
-            value={draft[field.name] ?? ''}
-            problem={problems[field.name]}
-            note={field.limits || undefined}
-            onChange={value => setDraft(now => ({ ...now, [field.name]: value }))}
-          />
-        ))}
+        <SettingFields
+          fields={layout.fields.values()}
+          draft={draft}
+          problems={problems}
+          onChange={(name, value) => setDraft(now => ({ ...now, [name]: value }))}
+        />
       </div>
     </InlineForm>
   );
 }
 
+const atResume = (all: Layout['fields']): Layout['fields'] =>
+  new Map([...all].filter(([, field]) => field.atResume));
+
 export function ResumeForm(props: Props) {
-  const schema = useQuery('schema', {});
-  const layout = useMemo(() => {
-    if (!schema.data) return undefined;
-    const whole = layoutOf(schema.data);
-    return { ...whole, fields: new Map([...whole.fields].filter(([, field]) => field.atResume)) };
-  }, [schema.data]);
+  const layout = useSomeFields(atResume);
   return (
-    <Await answer={{ ...schema, data: layout }} pending="Reading the form…">
+    <Await answer={layout} pending="Reading the form…">
       {ready => <Fields {...props} layout={ready} />}
     </Await>
   );
