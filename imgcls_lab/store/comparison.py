@@ -118,7 +118,7 @@ def _settings(each: Compared) -> Mapping[str, Any]:
     """What a run was asked to do: the config of a training, each field of it; the parameters of a notebook."""
     if each.run.kind == RunKind.TRAIN.value:
         return {**default_settings(), **upgraded(each.run.config or {})}
-    found = (each.run.payload or {}).get("parameters")
+    found = each.run.payload.get("parameters")
     return found if isinstance(found, Mapping) else {}
 
 

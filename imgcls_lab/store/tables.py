@@ -208,7 +208,7 @@ class Run(Table, table=True):
     lineage: str = Field(default="", index=True)  # the first run of a tree of forks; "": neither a fork nor forked
     fork_step: int | None = None  # of a fork: the step at which it left its parent, whose id is in its payload
     fork_epoch: float | None = None
-    payload: dict[str, Any] = json_column()
+    payload: dict[str, Any] = json_column(made=dict)  # what a kind needs beside its config; most runs need nothing
     requested_device: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
     requested_gpus: int = 1
     min_gpus: int | None = None  # with how many it may start; None: with all that it requests
