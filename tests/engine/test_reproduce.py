@@ -7,15 +7,19 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from imgcls_lab import signing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.proofs import source_code
-from imgcls_lab.engine.proofs.reproduce import reproduce, wanted
-from imgcls_lab.errors import ConflictError, InputError
+from imgcls_lab.engine.proofs.environment import Environment, wanted
+from imgcls_lab.engine.proofs.reproduce import reproduce
+from imgcls_lab.errors import ConfigError, ConflictError, InputError, ModelError
 from imgcls_lab.schemas import VerifyRequest
+from imgcls_lab.settings import Settings
 
 Make = Callable[..., TrainConfig]
 FILE = "imgcls_lab/engine/optim/losses.py"
@@ -50,17 +54,25 @@ def test_else_that_of_the_commit_with_its_changes(tmp_path: Path, monkeypatch: p
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
     (package / "loop.py").write_text("rate = 2\n")
-    trained = {
+    commit, diff = git(tmp_path, "rev-parse", "HEAD").strip(), git(tmp_path, "diff")
+    signature = signing.sign_diff(Settings().home_path, diff)
+    trained: dict[str, Any] = {
         "code": {"imgcls_lab/loop.py": sha(b"rate = 2\n")},
-        "git": {"commit": git(tmp_path, "rev-parse", "HEAD").strip(), "diff": git(tmp_path, "diff"), "diff_cut": False},
+        "git": {"commit": commit, "diff": diff, "diff_cut": False, "signature": signature},
     }
     (package / "loop.py").write_text("rate = 3\n")
     monkeypatch.setattr(source_code, "PACKAGE", package)
     assert source_code.restored(trained) == {"imgcls_lab/loop.py": b"rate = 2\n"}
-    for lost in ({"git": None}, {"git": {**trained["git"], "commit": "0" * 40}}, {"code": {}}):
+    unknown = {**trained["git"], "commit": "0" * 40}
+    without: list[dict[str, Any]] = [{"git": None}, {"git": unknown}, {"code": {}}]
+    for lost in without:
         with pytest.raises(ConflictError) as refused:
             source_code.restored({**trained, **lost})
         assert refused.value.reason == "no_code"
+    for foreign in ({"diff": diff.replace("rate = 2", "rate = 9")}, {"signature": None}, {"signature": "0" * 64}):
+        with pytest.raises(ConflictError, match="came from elsewhere") as refused:
+            source_code.restored({**trained, "git": {**trained["git"], **foreign}})
+        assert refused.value.reason == "foreign_code"
 
 
 def test_only_what_the_project_needs_is_installed_unless_plugins_may_need_more() -> None:
@@ -81,3 +93,47 @@ def test_a_folder_that_is_taken_and_a_python_that_is_not_here_are_refused(make_c
     with pytest.raises(InputError, match=r"3\.0\.1"):
         reproduce(tmp_path / "run", tmp_path / "env", request)
     assert not (tmp_path / "env").exists()
+
+
+def test_a_run_signs_the_changes_under_which_it_trains(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    Path("notes.txt").write_text("one\n")
+    git(Path(), "init", "-q")
+    git(Path(), "add", ".")
+    git(Path(), "commit", "-qm", "first")
+    Path("notes.txt").write_text("two\n")
+    train(make_config(epochs=1), tmp_path / "run")
+    recorded = json.loads((tmp_path / "run/manifest.json").read_text())["git"]
+    assert "+two" in recorded["diff"]
+    assert signing.is_own_diff(Settings().home_path, recorded["diff"], recorded["signature"])
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("packages", {"torch": "2.10\n--index-url http://127.0.0.1/\nevil==1"}),
+        ("packages", {"torch": "2.10 ; python_version > '3'"}),
+        ("packages", {"torch": "file:///tmp/evil.whl"}),
+        ("packages", ["torch"]),
+        ("version", "../../../evil"),
+        ("python", {"version": "../../bin/sh"}),
+        ("python", {}),
+    ],
+)
+def test_a_planted_manifest_gives_pip_no_option_and_names_no_path(part: str, value: object, tmp_path: Path) -> None:
+    plain = {"packages": {"torch": "2.10.0+cpu"}, "version": "1.0.dev3", "python": {"version": "3.11.7"}, "plugins": []}
+    assert Environment.of(tmp_path, plain) == ("3.11.7", "1.0.dev3", {"torch": "2.10.0+cpu"})
+    with pytest.raises(ModelError, match="cannot be made anew"):
+        Environment.of(tmp_path, {**plain, part: value})
+
+
+def test_packages_for_plugins_of_somebody_else_are_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/01-x.py").write_text("x = 1\n")
+    plugin = {"name": "01-x.py", "sha256": hashlib.sha256(b"x = 1\n").hexdigest()}
+    content = {"packages": {"evil": "1.0"}, "version": "1.0", "python": {"version": "3.11.7"}, "plugins": [plugin]}
+    with pytest.raises(ConfigError, match="not executed"):
+        Environment.of(tmp_path, content)

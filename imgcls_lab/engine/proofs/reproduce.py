@@ -13,11 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.engine.proofs import source_code
-from imgcls_lab.engine.proofs.requirements import OWN, needed
+from imgcls_lab.engine.proofs.environment import Environment
 from imgcls_lab.engine.proofs.verify import recorded
 from imgcls_lab.entry_points import VERIFICATION
 from imgcls_lab.errors import ConflictError, InputError, ModelError
@@ -45,31 +43,20 @@ def reproduce(
     content, _record = recorded(folder)
     if place.exists() and any(place.iterdir()):
         raise ConflictError(f"The folder “{place}” is not empty. Name a new one for the environment.", reason="exists")
-    interpreter = _interpreter(content["python"]["version"], python)
+    environment = Environment.of(folder, content)
+    interpreter = _interpreter(environment.python, python)
     files = source_code.restored(content)
     on_stage(f"making a virtual environment in {place}")
     _call([interpreter, "-m", "venv", os.fspath(place)])
-    packages = wanted(content["packages"], everything=bool(content.get("plugins")))
     requirements = place / REQUIREMENTS
-    requirements.write_text("".join(f"{name}=={version}\n" for name, version in packages.items()))
-    on_stage(f"installing {len(packages)} packages")
+    requirements.write_text("".join(f"{name}=={version}\n" for name, version in environment.packages.items()))
+    on_stage(f"installing {len(environment.packages)} packages")
     inside = os.fspath(place / "bin/python")
     _call([inside, "-m", "pip", "install", "--no-deps", "--quiet", "-r", os.fspath(requirements)], pip=True)
-    source_code.install(files, _site_packages(inside), content["version"])
+    source_code.install(files, _site_packages(inside), environment.version)
     on_stage("verifying")
     argv = VERIFICATION.argv(inside, os.fspath(folder), "--steps", str(request.steps), "--at", request.at)
     return Certificate.model_validate_json(_call(argv, cwd=place).stdout.splitlines()[-1])
-
-
-def wanted(recorded_packages: dict[str, str], *, everything: bool) -> dict[str, str]:
-    """The packages to install: what this project needs, of the versions that were recorded; else all that there were.
-
-    everything: a run with plugins may have used any of them.
-    """
-    by_name: dict[str, str] = {canonicalize_name(name): name for name in recorded_packages}
-    names = set(by_name) if everything else needed() & set(by_name)
-    kept = sorted(by_name[name] for name in names - {canonicalize_name(OWN), "pip"})
-    return {name: recorded_packages[name] for name in kept}
 
 
 def _interpreter(version: str, given: str | None) -> str:

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, signing
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.errors import ConflictError
+from imgcls_lab.settings import Settings
 
 PACKAGE = Path(__file__).parents[2]
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def restored(manifest: dict[str, Any]) -> dict[str, bytes]:
-    """The files of the package, by their paths from its parent. Raises ConflictError where the code is not at hand."""
+    """The files of the package, by their paths from its parent.
+
+    Raises ConflictError where the code is not at hand, or its changes are not this home's.
+    """
     recorded: dict[str, str] = manifest.get("code", {})
     if not recorded:
         raise ConflictError(
@@ -32,8 +38,15 @@ def restored(manifest: dict[str, Any]) -> dict[str, bytes]:
     if not wrong:
         return own
     git = manifest.get("git") or {}
-    if not git.get("commit") or git.get("diff_cut"):
+    if not _COMMIT.fullmatch(str(git.get("commit"))) or git.get("diff_cut"):
         raise _not_at_hand(wrong)
+    if git["diff"] and not signing.is_own_diff(Settings().home_path, git["diff"], git.get(signing.SIGNATURE)):
+        raise ConflictError(
+            "The run's folder came from elsewhere, and so did the changes of the code that its manifest holds; they "
+            f"are not applied. Read them (manifest.json, “git”). To trust them, check out {git['commit'][:12]}, apply "
+            "them there, install it, and call this from there.",
+            reason="foreign_code",
+        )
     found = _of_commit(git["commit"], git["diff"])
     if found is None or (left := _wrong(found, recorded)):
         raise _not_at_hand(wrong if found is None else left)
