@@ -27,7 +27,7 @@ APART := $(addprefix tests/,tensorboards chaos executor clusters)
 # the files with tests in a browser: to import all the others takes a worker half a minute
 BROWSER := $(sort $(shell grep -rl --include='test_*.py' 'mark.browser' tests))
 
-.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu notebooks pictures audit wheel clean
+.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest unit-tests processes browser acceptance chaos soak bench bench-quick bench-gpu notebooks pictures audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,7 +89,8 @@ test: setup system ## everything that CI checks
 	@rm -f $(STAMPS)/times.jsonl
 	trap '$(BIN)/python tools/timed.py --report' EXIT
 	$(PARALLEL) lint-python lint-front vitest
-	$(MAKE) --no-print-directory pytest browser
+	# a failure of one stage does not hide those of the next
+	$(MAKE) --no-print-directory --keep-going unit-tests processes browser
 
 check: setup ## the inner loop, in less than four minutes: style, types, and the tests nearest to what has changed
 	@$(BIN)/python tools/check.py
@@ -116,8 +117,12 @@ vitest: setup
 
 # three workers on two cores: many tests wait for a process, a file or a socket. In the order of the folders, whose first
 # have the longest tests: by default the files with the fewest tests come last, and those are the longest
-pytest: setup
+pytest: unit-tests processes
+
+unit-tests: setup
 	$(TIMED) "unit tests" $(BIN)/pytest -m "$(QUICK)" -n 3 $(BY_FILE) tests $(APART:%=--ignore=%)
+
+processes: setup
 	$(TIMED) processes $(BIN)/pytest -m "$(QUICK)" -n 2 $(BY_FILE) $(APART)
 
 browser: setup system ## a real JupyterLab in a real Chromium
