@@ -59,6 +59,7 @@ lab.train(lab.TrainConfig.model_validate_json({config!r}))
 import torch
 gc.collect()
 alive = [item for item in gc.get_objects() if isinstance(item, torch.Tensor) and item.numel() > 1000]
+print("tensors alive", [(item.dtype, *item.shape) for item in alive])
 print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
 """
 
@@ -78,6 +79,7 @@ gc.collect()
 torch = sys.modules.get("torch")
 kind = getattr(torch, "Tensor", None)
 alive = [item for item in gc.get_objects() if kind and isinstance(item, kind) and item.numel() > 1000]
+print("tensors alive", [(item.dtype, *item.shape) for item in alive])
 print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
 """
 MOMENTS = 12
@@ -150,7 +152,7 @@ def test_an_interrupt_at_any_moment_leaves_a_run_that_can_be_resumed_or_deleted_
         moment = moments.uniform(0, whole)
         said, _ = interrupted_after(moment, few)
         where = f"{moment:.2f} s of {whole:.2f} s, seed {seed}"
-        assert int(said.rpartition("bytes alive")[2]) == 0, where
+        assert int(said.rpartition("bytes alive")[2]) == 0, f"{where}: {said[-2000:]}"
         rebuild(own)
         made = [run for run in lab.runs() if run.id not in known]
         folders = {path.name for path in own.runs_dir.glob("2*")} - known
@@ -171,7 +173,7 @@ def test_a_finished_training_leaves_no_memory_behind(few: TrainConfig, own: Sett
     said = printed(MEMORY.format(config=few.model_dump_json()))
     alive = int(said.rpartition("bytes alive")[2])
     print(f"{alive:,} bytes of tensors after a training (at most 0)")
-    assert alive == 0
+    assert alive == 0, said[-2000:]
 
 
 def test_the_tests_interrupt_before_and_after_a_run_has_its_folder(few: TrainConfig, own: Settings) -> None:

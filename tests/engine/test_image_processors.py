@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,18 @@ def test_a_processor_is_proved_once_in_a_process(monkeypatch: pytest.MonkeyPatch
     spec = verified_spec(processor)
     monkeypatch.setattr(type(processor), "__call__", None)
     assert verified_spec(made("ViT", {"size": {"height": 17, "width": 23}})) == spec
+
+
+def test_a_proof_keeps_no_tensors() -> None:
+    """They would stay in the kernel of a notebook."""
+
+    def alive() -> set[int]:
+        gc.collect()
+        return {id(item) for item in gc.get_objects() if issubclass(type(item), torch.Tensor) and item.numel() > 1000}
+
+    before = alive()
+    verify_export(EvalSpec.default((41, 43)))
+    assert alive() <= before
 
 
 # ── timm ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -123,9 +123,8 @@ def _images(shape: Shape) -> list[torch.Tensor]:
     return [_image(size) for size in sizes[: 1 if height * width > HUGE else None]]
 
 
-@lru_cache(maxsize=8)
 def _image(shape: Shape) -> torch.Tensor:
-    """Noise, the same each time: uint8 (height, width, 3)."""
+    """Noise, the same each time: uint8 (height, width, 3). Not kept: a kernel that has trained holds no tensors."""
     return torch.from_numpy(np.random.default_rng(shape).integers(0, 256, (*shape, 3), np.uint8))
 
 
