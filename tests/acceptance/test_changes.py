@@ -1,4 +1,7 @@
-"""Settings changed at random steps with kill -9 between: weights and curves as those of the same changes alone."""
+"""Settings changed at random steps with kill -9 between: weights and curves as those of the same changes alone.
+
+`verify` computes all steps of both again, with the changes at their steps.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import pytest
 
 from imgcls_lab import run_changes
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.proofs.verify import verify
+from imgcls_lab.schemas import VerifyRequest
 from tests.acceptance.test_engine_resume import steps_done
 from tests.acceptance.test_forks import is_same_end
 from tests.engine.conftest import digits_source, make_config, tiny_model, tiny_vit  # noqa: F401
@@ -100,3 +105,8 @@ def test_changes_and_kills_end_as_the_same_changes_without_kills(
     assert hits >= kills // 2
     assert same
     assert equal_curves
+    for run in (folder, whole):
+        found = verify(run, VerifyRequest(steps=STEPS * (epochs + 2)))
+        print(f"verify {run.name}: {found.sentence} (target: bit-identical)")
+        assert found.identical, found.sentence
+        assert found.last_step == max(curve(run))
