@@ -60,6 +60,7 @@ BENCHMARKS = (
     Benchmark("launch", "From the submit to the first step", quick=True),
     Benchmark("notebooks", "A notebook in the queue, beside papermill alone"),
     Benchmark("events", "What a run's records cost it"),
+    Benchmark("proofs", "What a run pays to be verified and changed", quick=True),
     Benchmark("memory", "Memory of daemon and server"),
     Benchmark("audit", "The audit of 100,000 images, after the features", quick=True),
     Benchmark("scale", "100,000 images in 1,000 classes"),

@@ -38,8 +38,13 @@ class HashedSteps:
 
     def after_step(self, run: TrainState, /) -> None:
         step = run.progress.step
-        if (step % self._every == 0 or step in _FIRST or step == self._last) and run.group.is_main:
+        if (is_hashed(step, self._every) or step == self._last) and run.group.is_main:
             run.recorder.emit(WeightsHashed(step=step, hash=weights_hash(run.models.model)))
+
+
+def is_hashed(step: int, every: int = HASH_EVERY) -> bool:
+    """Whether a run hashes its weights behind a step."""
+    return step % every == 0 or step in _FIRST
 
 
 def weights_hash(model: nn.Module) -> str:
