@@ -132,11 +132,15 @@ class Phase(Event):
 class Started(Event):
     """Training begins or goes on. The first one of an attempt takes back all points before it with step > resume_step.
 
-    A later one of the same attempt is the next training of a notebook and takes nothing back.
+    A later one of the same attempt is the next training of a notebook and takes nothing back. best: the best value so
+    far of the monitored metric, with its epoch and step; of a fork that has not surpassed its parent the parent's.
     """
 
     type: Literal["started"] = "started"
     resume_step: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    best_step: int = 0
     total_steps: int
     steps_per_epoch: int
     epochs: int

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.events import AnyEvent, Changed, read_events
+from imgcls_lab.events import ACTIVE, AnyEvent, Changed, RunState, read_events
 from imgcls_lab.run_paths import read_plain
 
 MAX_RUN_CHANGES = 1000  # of one run
@@ -92,6 +92,15 @@ def with_obeyed(entries: Sequence[Mapping[str, Any]], event: Changed) -> list[di
     entry |= {"field": event.field, "old": event.old, "new": event.new, "step": event.step, "epoch": event.epoch}
     entry["obeyed_at"] = entry.get("obeyed_at") or event.t
     return [found[number] for number in sorted(found)]
+
+
+def in_force(entries: Sequence[Mapping[str, Any]], state: RunState) -> dict[str, Any]:
+    """What a run trains with otherwise than it was submitted, by field. entries: its changes as the database has them.
+
+    What a run that has ended did not obey is left out.
+    """
+    waits = state in ACTIVE
+    return {entry["field"]: entry["new"] for entry in entries if entry.get("step") is not None or waits}
 
 
 def to_json(changes: Sequence[Change]) -> str:

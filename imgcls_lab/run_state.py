@@ -142,6 +142,7 @@ class RunProgress:
     best_values: dict[str, float] = field(default_factory=dict)  # of each metric of a validation, by its tag
     saved_step: int = 0  # of the newest checkpoint
     changes: list[dict[str, Any]] = field(default_factory=list)  # of its settings: see `schemas.RunChange`
+    lr: float | None = None  # with which it trains
 
     @property
     def attempt(self) -> AttemptState:
@@ -193,6 +194,8 @@ class RunProgress:
                 self.saved_step = event.step
             case Changed():
                 self.epochs, self.total_steps = event.epochs, event.total_steps
+                if event.field == "lr":
+                    self.lr = event.new
                 self.changes = with_obeyed(self.changes, event)
             case Phase():
                 self.phase = event.name
@@ -223,6 +226,8 @@ class RunProgress:
                 self.best_values = {tag: best.value for tag, best in found.items() if best is not None}
                 if self.best is not None and self.best.step > event.resume_step:
                     self.best = self.history.best(self.monitor)
+            if event.best is not None and self.kind is RunKind.TRAIN:
+                self._note_best(Best(event.best, event.best_epoch, event.best_step))
         now.state, now.device = RunState.RUNNING, event.device
         self.total_steps, self.epochs = event.total_steps, event.epochs
         self.step = event.resume_step
@@ -252,6 +257,12 @@ class RunProgress:
             self.best = Best(value, event.epoch, event.step)
         if event.report:
             self.history.report(event)
+
+    def _note_best(self, best: Best) -> None:
+        """The best so far as the training has it: a fork's may be its parent's, of which it has no points."""
+        self.best = best
+        if self._is_best(self.monitor.tag, best.value):
+            self.best_values[self.monitor.tag] = best.value
 
     def _is_best(self, tag: str, value: float) -> bool:
         return tag not in self.best_values or rated(tag).is_better(value, self.best_values[tag])

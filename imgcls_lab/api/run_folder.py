@@ -136,8 +136,10 @@ class RunFolder:
     @property
     def run_files(self) -> RunFiles:
         """What the analysis reads."""
-        run = self.run()
-        return RunFiles(self.run_id, run.name, self.folder, run.best.epoch if run.best else None)
+        run, progress = self.run(), self._progress
+        begun = progress.attempts[0].resume_step or 0 if progress.attempts else 0
+        own = progress.best if progress.best and progress.best.step > begun else None  # else it is a fork's parent's
+        return RunFiles(self.run_id, run.name, self.folder, own.epoch if own else None)
 
     def evaluation(self, split: str = "val", epoch: int | None = None) -> EvaluationView:
         return summary.view(self.run_files, split, epoch, self.report)
@@ -264,7 +266,8 @@ class RunFolder:
             "config": config,
             "model_flavour": str(config.get("model_flavour", "")),
             "root": str(config.get("root", "")),
-            **{name: config.get(name) for name in ("batch_size", "lr")},
+            "batch_size": config.get("batch_size"),
+            "lr": config.get("lr") if self._progress.lr is None else self._progress.lr,
             "device_request": DeviceRequest(
                 device=str(info.get("device") or config.get("device", "auto")),
                 gpus=int(info.get("gpus") or 1),

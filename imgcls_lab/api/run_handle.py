@@ -38,7 +38,7 @@ from imgcls_lab.schemas import (
     Series,
     SeriesReply,
 )
-from imgcls_lab.store.claims import config_to_reuse
+from imgcls_lab.store.claims import submitted_config
 from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
@@ -88,8 +88,11 @@ class Run(RunProofs, RunChanges, RunModels, RunCells):
 
     @property
     def config(self) -> TrainConfig:
-        """Its settings. Those of a view-only run and of another user's are without plugins: somebody else's code."""
-        return parsed(config_to_reuse(self._view))
+        """Its settings, as submitted: `run.changes` tells what was changed while it trained.
+
+        Those of a view-only run and of another user's are without plugins: somebody else's code.
+        """
+        return parsed(submitted_config(self._view))
 
     @property
     def folder(self) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlmodel import Session, col
 
-from imgcls_lab import signing
+from imgcls_lab import run_changes, signing
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, RunKind
@@ -46,7 +46,13 @@ def refuse_view_only(run: Run | RunView) -> None:
 
 
 def config_to_reuse(run: RunDetail) -> dict[str, Any]:
-    """A run's config as another run may begin with it: without plugins where they are somebody else's code."""
+    """The config that another run may begin with: what the run trains with, or trained with in the end."""
+    changes = run_changes.in_force([each.model_dump() for each in run.changes], run.state)
+    return {**submitted_config(run), **changes}
+
+
+def submitted_config(run: RunDetail) -> dict[str, Any]:
+    """A run's config as it was submitted; without plugins where they are somebody else's code."""
     foreign = run.view_only or run.elsewhere is not None
     return {**run.config, PLUGINS: []} if foreign and run.config.get(PLUGINS) else run.config
 

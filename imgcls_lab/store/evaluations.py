@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from imgcls_lab.analysis import curves, flips, image_changes, image_pages, one_image, summary
 from imgcls_lab.analysis.evaluation import RunFiles, load
@@ -30,7 +30,7 @@ from imgcls_lab.schemas import (
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import homes, image_facts, run_files
 from imgcls_lab.store.database import Database
-from imgcls_lab.store.run_rows import find_run
+from imgcls_lab.store.run_rows import find_run, own_best_epoch
 from imgcls_lab.store.tables import Run
 
 
@@ -138,7 +138,7 @@ def _without_paths(settings: Settings) -> Iterator[None]:
 
 
 def _files_of(settings: Settings, run: Run) -> RunFiles:
-    return RunFiles(run.id, run.name, settings.run_dir(run.id), run.best_epoch)
+    return RunFiles(run.id, run.name, settings.run_dir(run.id), own_best_epoch(run))
 
 
 def _parent(session: Session, settings: Settings, run: Run) -> Run | None:
@@ -178,7 +178,7 @@ def _same_data(session: Session, settings: Settings, run: Run, ancestors: list[R
     wanted = select(Run).where(
         related,
         col(Run.kind) == RunKind.TRAIN.value,
-        col(Run.best_epoch).is_not(None),
+        func.coalesce(Run.best_step, 0) > func.coalesce(Run.fork_step, 0),
         col(Run.id) != run.id,
         homes.is_here(session),
     )

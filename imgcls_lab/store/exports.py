@@ -23,7 +23,7 @@ from imgcls_lab.store import claims, homes
 from imgcls_lab.store.audits import find_dataset
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.models import Models, find_checkpoint
-from imgcls_lab.store.run_rows import find_run, new_run
+from imgcls_lab.store.run_rows import find_run, new_run, own_best_epoch
 from imgcls_lab.store.runs import Runs, add_run
 
 
@@ -97,8 +97,9 @@ class Exports:
         except (OSError, ValueError):
             raise NotFoundError(f"The files of “{row.name}” are not there any more.", reason="no_checkpoint") from None
         found: dict[str, Any] = {"title": task.title or f"{run.name} · {checkpoint}", "folder": str(place)}
-        if not task.root and run.best_epoch is not None:
+        epoch = own_best_epoch(run)
+        if not task.root and epoch is not None:
             root = os.path.expanduser(str(run.config.get("root", "")))
-            found |= {"root": root, "run_folder": str(run_folder), "epoch": run.best_epoch}
+            found |= {"root": root, "run_folder": str(run_folder), "epoch": epoch}
             found["reported"] = BEST in row.links
         return task.model_copy(update=found)

@@ -276,7 +276,7 @@ class _Batch:
 # ── the state of a run as columns ───────────────────────────────────────────────────────────────────────────────
 _SAME = (
     "step", "epoch", "total_steps", "epochs", "resumed_at_step", "phase", "message", "seconds_left", "latest",
-    "saved_step", "best_values", "changes",
+    "saved_step", "best_values", "changes", "lr",
 )  # fmt: skip
 _OF_ATTEMPT = ("seq", "resume_step", "trains_since", "message")
 

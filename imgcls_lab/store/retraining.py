@@ -20,10 +20,10 @@ from typing import Any
 
 from sqlmodel import Session, col, or_, select
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_changes, run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, StoreError
-from imgcls_lab.events import ENDED, RunKind
+from imgcls_lab.events import ENDED, RunKind, RunState
 from imgcls_lab.forks import link
 from imgcls_lab.run_layout import DATA_REVISION, INITIAL_MODEL
 from imgcls_lab.schemas import RetrainRequest, SubmitRequest
@@ -40,7 +40,7 @@ EPOCHS, LR, WARMUP = 1 / 3, 0.3, 0.2  # parts of the parent's epochs and rate; o
 
 
 def child_config(parent: TrainConfig, model: Path, data_revision: int | str | None) -> TrainConfig:
-    """What a run from another one's best trains with.
+    """What a run from another one's best trains with. parent: its config with all that was changed while it trained.
 
     A third of the epochs, at least three where the parent had so many: the weights fit all labels but the corrected
     ones. Three tenths of the learning rate: the full one would undo the parent's fine decisions before it decays. Seed
@@ -73,7 +73,9 @@ def request_for(
     dataset_id = parent.dataset_id or session.exec(select(Dataset.id).where(Dataset.root == parent.root)).first()
     revision = _revision(session, settings, parent, dataset_id, wanted.revision)
     model = settings.run_dir(run_id) / INITIAL_MODEL
-    config = child_config(TrainConfig.parse_saved(parent.config), model, revision).with_changes(**wanted.fields)
+    changes = run_changes.in_force(parent.changes, RunState(parent.state))
+    trained_with = run_changes.changed(TrainConfig.parse_saved(parent.config), changes)
+    config = child_config(trained_with, model, revision).with_changes(**wanted.fields)
     overlay = overlay_for(session, config, dataset_id)
     digest = _sha([overlay.digest if overlay else "", wanted.fields, wanted.name])
     given = child_name(parent.name, overlay.number if overlay else None)

@@ -138,6 +138,11 @@ def repetition_of(config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def own_best_epoch(run: Run) -> int | None:
+    """The best epoch of those that a run has evaluated itself; None where there is none, or its parent's is better."""
+    return run.best_epoch if (run.best_step or 0) > (run.fork_step or 0) else None
+
+
 def config_columns(config: TrainConfig | None) -> dict[str, Any]:
     """The columns of a run that its config gives."""
     if config is None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.errors import ConfigError, DataError, ModelError
@@ -21,6 +22,7 @@ from .forking import fork_from
 from .test_resume import HARD, assert_same_end, stop_after
 
 Make = Callable[..., TrainConfig]
+STILL: dict[str, Any] = {"freeze_backbone": True, "lr": 1e-12}  # no running mean of a norm moves either
 
 
 def forked(parent: Path, child: Path, checkpoint: str, config: TrainConfig, **changes: Any) -> Outcome:
@@ -79,6 +81,16 @@ def test_a_fork_of_a_fork_goes_on_exactly_and_has_its_best(make_config: Make, pa
     assert same_files(parent / "checkpoints/best", tmp_path / "two/checkpoints/best", "model.safetensors")
     history = (tmp_path / "two/parent").glob("*/events-001.jsonl")
     assert len(list(history)) == 2
+
+
+def test_a_fork_that_learns_nothing_has_its_parent_s_best(make_config: Make, parent: Path, tmp_path: Path) -> None:
+    forked(parent, tmp_path / "fork", "last", make_config(epochs=3, save_every_epochs=1), epochs=5, **STILL)
+    best = [event for event in of_type(parent, "epoch") if event.best][-1]
+    begun, shown = of_type(tmp_path / "fork", "started")[0], RunFolder(tmp_path / "fork").run().best
+    assert (begun.best, begun.best_epoch, begun.best_step) == (best.values["metric/accuracy"], best.epoch, best.step)
+    assert not any(event.best for event in of_type(tmp_path / "fork", "epoch"))
+    assert shown is not None
+    assert (shown.value, shown.epoch) == (begun.best, begun.best_epoch)
 
 
 def test_an_extension_of_a_constant_schedule_is_a_long_run(make_config: Make, tmp_path: Path) -> None:

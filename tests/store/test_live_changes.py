@@ -67,6 +67,16 @@ def test_what_was_obeyed_is_known_by_its_event(store: Store, run: str) -> None:
     assert (detail.epochs, detail.total_steps, detail.changes[0].asked_by != "") == (2, 20, True)
 
 
+def test_the_table_of_runs_shows_and_finds_the_rate_with_which_a_run_trains(store: Store, run: str) -> None:
+    change(store, run, lr_factor=0.5)
+    assert store.runs.get(run).lr == 1e-3  # it has not obeyed yet
+    feed(store, run, 1, obeyed(1, 12, "lr", 1e-3, 5e-4), obeyed(2, 12, "epochs", 3, 2, epochs=2, total_steps=20))
+    found = store.runs.get(run)
+    assert (found.lr, found.config["lr"]) == (5e-4, 1e-3)
+    assert [each.id for each in store.runs.list(where="lr<0.0006").items] == [run]
+    assert store.runs.list(where="lr>0.0006").items == []
+
+
 def test_a_rebuild_finds_what_was_obeyed_and_what_waits(sqlite: Store) -> None:
     store, run = sqlite, training(sqlite)
     change(store, run, lr_factor=0.5)

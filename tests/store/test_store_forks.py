@@ -16,7 +16,7 @@ from store_steps import claim, epoch, feed, finish, points, started
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
 from imgcls_lab.events import CheckpointSaved, DesiredState, Event, RunKind, RunState
 from imgcls_lab.forks import Fork
-from imgcls_lab.schemas import ForkRequest, SubmitRequest
+from imgcls_lab.schemas import BestMetric, ForkRequest, SubmitRequest
 from imgcls_lab.store import Store, rebuild
 from tests.forkable import write_checkpoint
 
@@ -142,6 +142,22 @@ def test_the_past_is_read_from_the_parent_and_written_when_that_goes(store: Stor
     weights = store.settings.run_dir(grandchild) / "parent/a000-s00000020/model.safetensors"
     assert f"{child}/checkpoints/a001-s00000020" in weights.read_text()
     assert [run.id for run in store.runs.lineage(grandchild)] == [grandchild]
+
+
+def test_a_fork_that_gets_no_better_shows_its_parent_s_best(store: Store, parent: str) -> None:
+    child = fork(store, parent, "last", epochs=5)
+    claim(store)
+    begun = started(30, 50).model_copy(update={"best": 0.5, "best_epoch": 1, "best_step": 10})
+    feed(store, child, 1, begun, *points(31, 40), epoch(4, 0.3, best=False), save(store, child, 1, 40, "last"))
+    assert store.runs.get(child).best == BestMetric(metric="accuracy", value=0.5, epoch=1)
+    assert [run.id for run in store.runs.list(where="best>0.4", sort="best").items] == [child, parent]
+    feed(store, child, 1, *points(41, 50), epoch(5, 0.6), save(store, child, 1, 50, "best", "last"))
+    assert store.runs.get(child).best == BestMetric(metric="accuracy", value=0.6, epoch=5)
+    finish(store, child, 1, RunState.STOPPED)
+    store.runs.resume(child)
+    claim(store)
+    feed(store, child, 2, begun.model_copy(update={"resume_step": 40}))  # its own best is taken back
+    assert store.runs.get(child).best == BestMetric(metric="accuracy", value=0.5, epoch=1)
 
 
 def test_a_rebuild_takes_the_past_from_the_folder(sqlite: Store) -> None:

@@ -11,10 +11,11 @@ from store_steps import checkpoint, claim, epoch, feed, finish, started
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
-from imgcls_lab.events import RunState
-from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RetrainRequest, RevisionEdit, SubmitRequest
+from imgcls_lab.events import Changed, RunState
+from imgcls_lab.schemas import ChangeEdit, ChangeRequest, DatasetEdit, RetrainRequest, RevisionEdit, SubmitRequest
 from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.store import Store
+from imgcls_lab.store.claims import config_to_reuse
 from imgcls_lab.store.retraining import child_config, child_name
 
 
@@ -63,6 +64,24 @@ def test_a_child_takes_the_best_model_and_the_newest_revision(store: Store, root
     store.runs.delete(parent)
     assert (folder / "initial_model/model.safetensors").read_text() == "model.safetensors"
     assert store.runs.get(child.id).parent_id is None
+
+
+def test_a_child_begins_with_what_was_changed_while_its_parent_trained(store: Store, root: Path) -> None:
+    config = {"root": str(root), "model_flavour": "tiny", "epochs": 9, "lr": 1e-3}
+    parent = store.runs.submit(SubmitRequest(config=config)).id
+    claim(store)
+    saved = checkpoint(store, parent, 1, 10, "best")
+    (store.settings.run_dir(parent) / "checkpoints/best").symlink_to(Path(saved.folder).name)
+    store.runs.change(parent, ChangeRequest(fields={"lr": 1e-2}))
+    store.runs.change(parent, ChangeRequest(fields={"epochs": 30}))
+    about = {"epoch": 0.5, "epochs": 9, "total_steps": 90}
+    obeyed = Changed(number=1, step=5, field="lr", old=1e-3, new=1e-2, **about)
+    feed(store, parent, 1, started(total=90), obeyed, epoch(1, 0.5), saved)
+    finish(store, parent, 1, RunState.STOPPED)  # before it has obeyed the second one
+    child = TrainConfig.parse(store.runs.get(store.runs.retrain(parent, RetrainRequest()).id).config)
+    assert (child.lr, child.epochs) == (pytest.approx(3e-3), 3)
+    assert config_to_reuse(store.runs.get(parent))["lr"] == 1e-2
+    assert config_to_reuse(store.runs.get(parent))["epochs"] == 9
 
 
 @pytest.mark.parametrize(

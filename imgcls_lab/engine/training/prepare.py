@@ -12,6 +12,7 @@ from imgcls_lab.engine.training.resolve import resolve
 from imgcls_lab.engine.training.scan_data import scan
 from imgcls_lab.engine.training.state import Attempt, TrainState
 from imgcls_lab.events import Started
+from imgcls_lab.forks import step_of
 
 
 def prepare(attempt: Attempt, plugin_record: plugins.Record) -> TrainState | None:
@@ -32,8 +33,13 @@ def prepare(attempt: Attempt, plugin_record: plugins.Record) -> TrainState | Non
 
 
 def _started(state: TrainState) -> Started:
+    progress, best = state.progress, {}
+    if progress.best is not None and progress.best_checkpoint is not None:
+        place = step_of(progress.best_checkpoint)
+        best = {"best": progress.best, "best_epoch": progress.best_epoch, "best_step": place}
     facts = {
-        "resume_step": state.progress.step,
+        **best,
+        "resume_step": progress.step,
         "total_steps": state.steps.total_steps,
         "steps_per_epoch": state.steps.steps_per_epoch,
         "epochs": state.config.epochs,

@@ -182,6 +182,27 @@ describe('the settings of a new run', () => {
     expect(base()).toBeNull();
   });
 
+  it('are those that a cloned run trained with in the end, and say what was changed meanwhile', async () => {
+    const about = { asked_at: 1, asked_by: 'ada', obeyed_at: 2, epoch: 1, key: '' };
+    const change = (number: number, field: string, old: number, now: number, step: number | null) => ({
+      ...{ ...about, number, field, old, new: now, step },
+    });
+    source.answers.run = () => ({
+      ...aRun({ name: 'old', state: 'stopped' }),
+      config: { ...schema.start, lr: 0.1, epochs: 3 },
+      changes: [
+        change(1, 'lr', 0.1, 0.05, 4),
+        change(2, 'lr', 0.05, 0.01, 9),
+        change(3, 'epochs', 3, 30, null), // it had ended before
+      ],
+    });
+    await show({ from: 'r1' });
+    expect([control('lr').value, control('epochs').value]).toEqual(['0.01', '3']);
+    expect(base()).toBe(
+      'Settings from the run “old”, as changed while it trained: Learning rate 0.1 → 0.01 · Reset',
+    );
+  });
+
   it('of the last run come with its project', async () => {
     source.answers.schema = () => ({ ...schema, start_from: 'the last run, “a”', start_project_id: 2 });
     await show();

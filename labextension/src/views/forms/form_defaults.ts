@@ -3,6 +3,7 @@
 import { draftOf, type Draft, type Layout } from './config_form';
 import type { TrainConfig } from '../data/requests';
 import type { Config, RunDetail, SchemaReply } from '../data/types';
+import { changesInForce, changeText } from '../ui/run_changes';
 
 export interface FormDefaults {
   /** Whose values these are, as part of a sentence; null: the defaults. */
@@ -23,14 +24,26 @@ const defaultsFrom = (
   project,
 });
 
-/** The settings of a run, as a clone starts from. The plugins of a run from elsewhere are somebody else's code. */
-export const defaultsFromRun = (layout: Layout, run: RunDetail): FormDefaults =>
-  defaultsFrom(
+/**
+ * The settings of a run, as a clone starts from: those that it trains with, or trained with in the end, and `from` says
+ * which were changed meanwhile. The plugins of a run from elsewhere are somebody else's code.
+ */
+export function defaultsFromRun(layout: Layout, run: RunDetail): FormDefaults {
+  const changes = changesInForce(run);
+  const config = { ...run.config, ...Object.fromEntries(changes.map(({ field, new: now }) => [field, now])) };
+  const turned = [...new Set(changes.map(({ field }) => field))]
+    .map(name => changes.filter(({ field }) => field === name))
+    .map(own => ({ ...own[own.length - 1]!, old: own[0]!.old }))
+    .filter(change => change.old !== change.new)
+    .map(changeText);
+  const meanwhile = turned.length > 0 ? `, as changed while it trained: ${turned.join(', ')}` : '';
+  return defaultsFrom(
     layout,
-    `the run “${run.name}”`,
-    run.view_only || run.elsewhere ? { ...run.config, plugins: [] } : run.config,
+    `the run “${run.name}”${meanwhile}`,
+    run.view_only || run.elsewhere ? { ...config, plugins: [] } : config,
     run.project_id,
   );
+}
 
 /** A saved config. */
 export const defaultsFromConfig = (layout: Layout, item: Config): FormDefaults =>

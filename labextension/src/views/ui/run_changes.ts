@@ -49,6 +49,10 @@ export function useMarks(run: RunDetail, axis: Axis, timeAt: (step: number) => n
   }, [text]);
 }
 
+/** The changes that a run trains with: obeyed, or at its next step. */
+export const changesInForce = (run: RunDetail): RunChange[] =>
+  (run.changes ?? []).filter(change => change.step != null || isActive(run.state));
+
 /** A run's config with what was changed: until a step, or with all that was asked for. */
 export function configAfter(run: RunDetail, step = Infinity): TrainConfig {
   const known = (run.changes ?? []).filter(
