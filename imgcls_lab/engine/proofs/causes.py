@@ -15,7 +15,7 @@ from imgcls_lab import predictions
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.proofs.record import Record
-from imgcls_lab.engine.proofs.requirements import needed
+from imgcls_lab.engine.proofs.requirements import INSTALLER, needed
 from imgcls_lab.errors import DataError, NotFoundError
 from imgcls_lab.image_files import printable
 from imgcls_lab.planning.fingerprint import file_digest
@@ -142,6 +142,7 @@ def _packages(one: Side, other: Side) -> list[Difference]:
         _changed("package", name, (before.get(name, missing), after.get(name, missing)), one, other)
         for name in names
         if before.get(name) != after.get(name)
+        and canonicalize_name(name) != INSTALLER
         and ((name in before and name in after) or canonicalize_name(name) in own)  # else neither has used it
     ]
 

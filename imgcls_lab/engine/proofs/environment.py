@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from imgcls_lab.engine.proofs.requirements import OWN, needed
+from imgcls_lab.engine.proofs.requirements import INSTALLER, OWN, needed
 from imgcls_lab.engine.training import plugins
 from imgcls_lab.errors import ModelError
 
@@ -49,7 +49,7 @@ def wanted(recorded: Mapping[str, str], *, everything: bool) -> dict[str, str]:
     """
     by_name: dict[str, str] = {canonicalize_name(name, validate=everything): name for name in recorded}
     names = set(by_name) if everything else needed() & set(by_name)
-    kept = sorted(by_name[name] for name in names - {canonicalize_name(OWN), "pip"})
+    kept = sorted(by_name[name] for name in names - {canonicalize_name(OWN), INSTALLER})
     return {name: recorded[name] for name in kept}
 
 

@@ -8,6 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 OWN = "imgcls-lab"
+INSTALLER = "pip"  # in every environment, and in no training
 
 
 def needed() -> set[str]:
