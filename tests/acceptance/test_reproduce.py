@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from importlib import metadata
@@ -13,9 +14,8 @@ import pytest
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.proofs.reproduce import reproduce
 from imgcls_lab.engine.proofs.requirements import needed
-from imgcls_lab.schemas import VerifyRequest
+from imgcls_lab.schemas import Certificate
 from tests.engine.conftest import digits_source, make_config, tiny_model  # noqa: F401
 
 Make = Callable[..., TrainConfig]
@@ -58,11 +58,12 @@ def pack(found: metadata.Distribution, folder: Path) -> None:
 @pytest.mark.usefixtures("wheels")
 def test_a_run_is_reproduced_in_a_new_environment(make_config: Make, tmp_path: Path) -> None:  # noqa: F811
     train(make_config(epochs=2), tmp_path / "run")
-    said: list[str] = []
-    found = reproduce(tmp_path / "run", tmp_path / "env", VerifyRequest(steps=16), on_stage=said.append)
+    command = [Path(sys.executable).with_name("imgcls-lab"), "reproduce", tmp_path / "run", "--env", tmp_path / "env"]
+    done = subprocess.run([*command, "--steps", "16"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    print(f"\n{done.stdout}{done.stderr}(target: bit-identical)")
+    assert done.returncode == 0
+    found = Certificate.model_validate_json((tmp_path / "run/certificate.json").read_text())
     inside = [tmp_path / "env/bin/python", "-c", "import imgcls_lab, torch; print(imgcls_lab.__file__, torch.__file__)"]
     paths = subprocess.run(inside, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.split()
     assert all(path.startswith(str(tmp_path / "env")) for path in paths)
-    print(f"\n{'; '.join(said)}\n{found.sentence} (target: bit-identical)")
-    assert found.identical, found.sentence
-    assert found.differences == []
+    assert (found.identical, found.last_step, found.differences) == (True, 16, [])
