@@ -141,6 +141,17 @@ def trained_to_the_end(config: TrainConfig, *, trials: int, seed: int) -> Sweep:
     return sweep
 
 
+def regrets(sweep: Sweep, whole: Sweep, trained: int) -> str:
+    """By how much the loss is above that of the best trial: halving's, and that of the best of those trials that random
+    search has trained to their end after as many epochs."""
+    losses = [trial.value for trial in sorted(whole.view.trials, key=lambda trial: trial.number)]
+    to_the_end = [trial.value for trial in sweep.view.trials if trial.state == "succeeded"]
+    halved, by_then, best = (
+        min(loss for loss in some if loss is not None) for some in (to_the_end, losses[: trained // 9], losses)
+    )
+    return f"{halved - best:.4f}, {by_then - best:.4f}"
+
+
 @pytest.mark.timeout(900)
 def test_three_trials_on_one_slot_survive_a_kill_of_everything(digits: TrainConfig, own: Settings) -> None:
     sweep, trained = halved(digits.with_changes(epochs=3), own, trials=3, seed=0, kills=[2])
@@ -161,6 +172,11 @@ def test_27_trials_of_five_seeds_find_the_winner_of_training_all(digits: TrainCo
         winner, best = sweep.best, whole.best
         same += winner.id == best.id
         show(f"seed {seed}: the winner, and that of training all", f"{winner.id}, {best.id}", "the same")
+        show(
+            f"seed {seed}: regret, and that of random search after as many epochs",
+            regrets(sweep, whole, trained),
+            "less",
+        )
         assert sum(epochs_of(run)[1] for run in trainings()) == 0
     show("seeds with the winner of training all to the end", f"{same} of {len(share)}", "4 of 5")
     show("epochs, as a share of training all", ", ".join(f"{part:.0%}" for part in share), "a third at most")
