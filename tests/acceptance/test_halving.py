@@ -1,9 +1,9 @@
 """Halving on real digits, one slot: no epoch trained twice, the winner of training all, kill -9 of everything.
 
 The quick one has three trials and one kill of everything; five seeds of 27 trials with three kills are slow. These
-train the head on a frozen backbone: their curves are smooth, so that there is a winner. Where all weights of this tiny
-net are trained, the validation losses of the dozen best trials go up and down by more than they differ, and who is the
-best of them in the end is chance, whatever search looks for it.
+train the head on a frozen backbone, with rates at which its curves are smooth, so that there is a winner. Where all
+weights of this tiny net are trained, or the rate is so high that losses go up and down, the best trials differ by less
+than their losses do from epoch to epoch, and who is the best in the end is chance, whatever search looks for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tests import own_home
 from tests.waiting import until
 
 SPACE: dict[str, Any] = {
-    "lr": {"low": 1e-5, "high": 3e-1, "log": True},
+    "lr": {"low": 1e-5, "high": 1e-2, "log": True},
     "weight_decay": {"low": 1e-4, "high": 1.0, "log": True},
     "batch_size": [16, 32, 64],
 }
@@ -162,7 +162,7 @@ def test_three_trials_on_one_slot_survive_a_kill_of_everything(digits: TrainConf
 @pytest.mark.slow
 @pytest.mark.timeout(6000)
 def test_27_trials_of_five_seeds_find_the_winner_of_training_all(digits: TrainConfig, own: Settings) -> None:
-    digits = digits.with_changes(freeze_backbone=True, augmentation="none")
+    digits = digits.with_changes(freeze_backbone=True, augmentation="none", image_size=16)
     same, share = 0, []
     for seed in SEEDS:
         moments = sorted(random.Random(seed).sample(range(5, 55), 3))

@@ -63,7 +63,12 @@ def test_a_run_is_reproduced_in_a_new_environment(make_config: Make, tmp_path: P
     print(f"\n{done.stdout}{done.stderr}(target: bit-identical)")
     assert done.returncode == 0
     found = Certificate.model_validate_json((tmp_path / "run/certificate.json").read_text())
-    inside = [tmp_path / "env/bin/python", "-c", "import imgcls_lab, torch; print(imgcls_lab.__file__, torch.__file__)"]
+    inside = [
+        tmp_path / "env/bin/python",
+        "-I",
+        "-c",
+        "import imgcls_lab, torch; print(imgcls_lab.__file__, torch.__file__)",
+    ]
     paths = subprocess.run(inside, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.split()
     assert all(path.startswith(str(tmp_path / "env")) for path in paths)
     assert (found.identical, found.last_step, found.differences) == (True, 16, [])
