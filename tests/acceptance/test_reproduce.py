@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from imgcls_lab.schemas import Certificate
 from tests.engine.conftest import digits_source, make_config, tiny_model  # noqa: F401
 
 Make = Callable[..., TrainConfig]
+PLACES = "import imgcls_lab, torch; print(imgcls_lab.__file__, torch.__file__)"
 
 
 @pytest.fixture
-def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All packages that the project needs, as wheels made of what is installed: pip finds them without a network."""
     folder = tmp_path / "wheels"
     folder.mkdir()
@@ -31,7 +33,9 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pack(metadata.distribution(name), folder)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    yield
+    for large in (folder, tmp_path / "env"):  # some gigabytes each
+        shutil.rmtree(large, ignore_errors=True)
 
 
 def pack(found: metadata.Distribution, folder: Path) -> None:
@@ -63,12 +67,7 @@ def test_a_run_is_reproduced_in_a_new_environment(make_config: Make, tmp_path: P
     print(f"\n{done.stdout}{done.stderr}(target: bit-identical)")
     assert done.returncode == 0
     found = Certificate.model_validate_json((tmp_path / "run/certificate.json").read_text())
-    inside = [
-        tmp_path / "env/bin/python",
-        "-I",
-        "-c",
-        "import imgcls_lab, torch; print(imgcls_lab.__file__, torch.__file__)",
-    ]
+    inside = [tmp_path / "env/bin/python", "-I", "-c", PLACES]
     paths = subprocess.run(inside, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.split()
     assert all(path.startswith(str(tmp_path / "env")) for path in paths)
     assert (found.identical, found.last_step, found.differences) == (True, 16, [])
