@@ -35,6 +35,7 @@ from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import LOCAL, Settings
+from imgcls_lab.side_by_side import side_by_side
 from imgcls_lab.store import Store, run_folders
 from imgcls_lab.store.attempts import AT_ONCE, Claim, Noted
 from imgcls_lab.store.cluster import Cluster
@@ -51,6 +52,8 @@ SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
 UNREADABLE_PAUSE = 30.0  # seconds until a folder that holds no run is looked at again
 OWNER_TIMEOUT = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
+
+StartError = OSError | ExecutorError | ConflictError
 
 
 class Daemon:
@@ -202,31 +205,33 @@ class Daemon:
         claims = store.claim(scheduler_of)
         for looked in passes:  # none, where no run waits
             self._queue_watch.looked(looked, taken=len(claims))
-        started = [(claim, self._start(store, claim)) for claim in claims]
-        noted = [
-            Noted(claim.run.id, claim.attempt, owner, None, claim.devices)
-            for claim, owner in started
-            if owner is not None
-        ]
+        noted: list[Noted] = []
+        for claim, started in zip(claims, side_by_side(partial(self._start, store), claims), strict=True):
+            if isinstance(started, Exception):
+                run_secrets.take_back(self.settings, claim.run.id)
+                store.finish(claim.run.id, claim.attempt, _start_failure(self.settings, started))
+                log.warning("%s could not be started: %s", claim.run.id, started)
+                continue
+            if self._known is not None:
+                self._known.add(claim.run.id)
+            names = ", ".join(claim.devices) or "no device"
+            log.info("%s attempt %d started on %s.", claim.run.id, claim.attempt, names)
+            if started is not None:
+                noted.append(Noted(claim.run.id, claim.attempt, started, None, claim.devices))
         if noted:
             store.note(noted)
         return len(claims) == AT_ONCE
 
-    def _start(self, store: ExecutorStore, claim: Claim) -> Owner | None:
-        """Start a claimed run; who has it. None: it could not be started, or has ended already."""
-        run, chosen = claim.run, self.inventory.named(claim.devices)
+    def _start(self, store: ExecutorStore, claim: Claim) -> Owner | StartError | None:
+        """Start a claimed run. Who has it, None if it has ended already, or why it could not be started.
+
+        Called for several runs at the same time: most of it is waiting until files are on the disk.
+        """
         try:
-            store.check_submitted(run)
-            owner = self.backend.start(run, claim.attempt, chosen)
+            store.check_submitted(claim.run)
+            return self.backend.start(claim.run, claim.attempt, self.inventory.named(claim.devices))
         except (OSError, ExecutorError, ConflictError) as error:
-            run_secrets.take_back(self.settings, run.id)
-            store.finish(run.id, claim.attempt, _start_failure(self.settings, error))
-            log.warning("%s could not be started: %s", run.id, error)
-            return None
-        if self._known is not None:
-            self._known.add(run.id)
-        log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices) or "no device")
-        return owner
+            return error
 
     # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
     def _index_new_folders(self, store: ExecutorStore) -> None:
@@ -308,7 +313,7 @@ class Daemon:
         return True
 
 
-def _start_failure(settings: Settings, error: OSError | ImgclsError) -> Verdict:
+def _start_failure(settings: Settings, error: StartError) -> Verdict:
     if isinstance(error, ImgclsError):
         return Verdict(RunState.FAILED, FailureKind.APPLICATION, str(error))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

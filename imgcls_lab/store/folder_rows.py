@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table, select, update
 from sqlmodel import Session, col
@@ -23,6 +23,7 @@ from imgcls_lab.errors import StoreError
 from imgcls_lab.run_layout import DATA_REVISION, EDITS, RUN_INFO, write_atomic
 from imgcls_lab.run_paths import make_folder, read_json, read_plain
 from imgcls_lab.settings import Settings
+from imgcls_lab.side_by_side import side_by_side
 from imgcls_lab.store import audit, kept_edits, revision_files, submitted
 from imgcls_lab.store.saved import FORMAT, upgraded_info, upgraded_registry
 from imgcls_lab.store.tables import (
@@ -290,6 +291,15 @@ class _Written:
             self.path.parent.rmdir()  # refuses where there is more
 
 
+class _Prepared(NamedTuple):
+    """The record of a run as it is to be written. is_new: the run is being accepted; corrections: of its data."""
+
+    folder: Path
+    info: dict[str, Any]
+    corrections: str | None
+    is_new: bool
+
+
 class FolderWriter:
     """Writes into folders what a transaction is about to commit. `behind`: runs whose folder could not be written."""
 
@@ -312,50 +322,54 @@ class FolderWriter:
                 self._revisions(session, dataset_id, written)
             recorded = sorted(session.info.pop("recorded", ()))
             records = records_of(session, recorded) if recorded else {}
-            for run_id in recorded:
-                self._run(session, run_id, records.get(run_id), written)
+            prepared = [
+                each for run_id in recorded if (each := self._run(session, run_id, records.get(run_id), written))
+            ]
+            self._replace_all(prepared, written)
         except BaseException:
             undo()
             raise
         return undo
 
-    def _run(self, session: Session, run_id: str, record: Record | None, written: list[_Written]) -> None:
-        """Write the record of a run; of another home's run, only note that it must be written there."""
+    def _run(self, session: Session, run_id: str, record: Record | None, written: list[_Written]) -> _Prepared | None:
+        """What the record of a run is to be; of another home's run, only note that it must be written there."""
         home, folder = self._settings.home_path, self._settings.run_dir(run_id)
         if record is not None and record.run["home"] not in ("", session.info["home"]):
             changed = update(Run).where(col(Run.id) == run_id).values(record_behind=True)
             session.execute(changed.execution_options(synchronize_session=False))
-            return
+            return None
         if record is None:
             known = signing.own_info(home, folder)
             if known is None or "row" not in known or session.get(DeletedRun, run_id) is None:
-                return
+                return None
             info = {**known, "deleted": True}
         elif record.run["view_only"]:  # a folder from elsewhere stays as it came
             self._edits(folder, record, written)
-            return
+            return None
         else:
             info = to_info(record)
             if not submitted.may_sign(session, home, folder, info):
                 log.warning("%s is left as it is: the database says something else than what was submitted.", folder)
-                return
-        try:
-            make_folder(folder)
-            corrections = session.info.get("overlays", {}).pop(run_id, None)
-            if corrections is not None:
-                _replace(folder / DATA_REVISION, corrections, written)
-            _replace(folder / RUN_INFO, signing.signed_text(home, info), written)
-            self.behind.discard(run_id)
-        except OSError as error:
-            if record is not None and record.run["revision"] == 1 and record.run["attempt"] == 0:
+                return None
+        is_new = record is not None and record.run["revision"] == 1 and record.run["attempt"] == 0
+        corrections = session.info.get("overlays", {}).pop(run_id, None)
+        return _Prepared(folder, info, corrections, is_new)
+
+    def _replace_all(self, prepared: Sequence[_Prepared], written: list[_Written]) -> None:
+        replace = partial(_replace_record, self._settings.home_path, written)
+        for one, error in zip(prepared, side_by_side(replace, prepared), strict=True):
+            if error is None:
+                self.behind.discard(one.folder.name)
+                continue
+            if one.is_new:
                 with contextlib.suppress(OSError):
-                    folder.rmdir()
+                    one.folder.rmdir()
                 raise StoreError(
-                    f"The run's folder {folder} could not be written: {error.strerror}, so the run was not queued. "
+                    f"The run's folder {one.folder} could not be written: {error.strerror}, so the run was not queued. "
                     "Free some space, or check who may write there, and try again."
                 ) from error
-            log.warning("%s could not be written and is behind the database: %s", folder / RUN_INFO, error)
-            self.behind.add(run_id)
+            log.warning("%s could not be written and is behind the database: %s", one.folder / RUN_INFO, error)
+            self.behind.add(one.folder.name)
 
     def _edits(self, folder: Path, record: Record, written: list[_Written]) -> None:
         """Beside what came with the folder of a run from elsewhere: what people gave the run here."""
@@ -383,6 +397,18 @@ class FolderWriter:
             written += [_Written(path, None, path.read_bytes()) for path in made]
         except OSError as error:
             log.warning("The corrections of data set %s could not be written into the home: %s", dataset_id, error)
+
+
+def _replace_record(home: Path, written: list[_Written], one: _Prepared) -> OSError | None:
+    """Write it, or say why that failed. Called for several runs at the same time: mostly it waits for the disk."""
+    try:
+        make_folder(one.folder)
+        if one.corrections is not None:
+            _replace(one.folder / DATA_REVISION, one.corrections, written)
+        _replace(one.folder / RUN_INFO, signing.signed_text(home, one.info), written)
+    except OSError as error:
+        return error
+    return None
 
 
 def _replace(path: Path, text: str, written: list[_Written]) -> None:

@@ -61,7 +61,10 @@ class Backend(Protocol):
         """Why no run can start here now, sentences with the remedy; None: one can where a device is free."""
 
     def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> Owner | None:
-        """Write the run's folder and start its attempt. Raises OSError and ExecutorError, with nothing started."""
+        """Write the run's folder and start its attempt. Raises OSError and ExecutorError, with nothing started.
+
+        Called by several threads at the same time.
+        """
 
     def find(self, run_id: str, attempt: int) -> Owner | None:
         """Who has an attempt whose start is not in the database, because a daemon died in between."""

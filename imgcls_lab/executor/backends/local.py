@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class LocalBackend:
         self._usable: dict[str, bool] = {sys.executable: True}
         self._children: list[subprocess.Popen[bytes]] = []
         self._fork_server: ForkServerManager | None = None
+        self._choosing = threading.Lock()  # of the Python and the fork server: runs are started side by side
 
     def devices(self, claimed: Set[str]) -> list[Device]:  # noqa: ARG002
         return self._probe.read()
@@ -80,10 +82,11 @@ class LocalBackend:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
         check_own(run)
         settings, kind, folder = self._settings, RunKind(run.kind), self._settings.run_dir(run.id)
-        python = self._python(run.python)
+        with self._choosing:
+            python = self._python(run.python)
+            socket = self._fork_socket(kind, python)
         argv = self._argv(kind, python, folder, attempt) + process_arguments(run, devices)
         values = device_environment(devices, [device.name for device in devices], settings.cpu_slots)
-        socket = self._fork_socket(kind, python)
         if socket is not None:
             argv, values = warm_argv(socket, argv), {**values, SOCKET: socket}
         launch = launch_of(settings, run, attempt, argv, values) | {"host": self.host}
