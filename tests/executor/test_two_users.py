@@ -35,10 +35,14 @@ def labs(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def test_devices_are_shared_and_no_foreign_run_is_executed(
     labs: dict[str, StubLab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = {name: [lab.submit(f"{name} {n}", steps=30) for n in range(EACH)] for name, lab in labs.items()}
     for name, lab in labs.items():
         monkeypatch.setenv("JUPYTERHUB_USER", name)
         lab.start_daemon()
+    runs: dict[str, list[str]] = {name: [] for name in labs}
+    for n in range(EACH):  # both live, however long one of them took to come up
+        for name, lab in labs.items():
+            monkeypatch.setenv("JUPYTERHUB_USER", name)
+            runs[name].append(lab.submit(f"{name} {n}", steps=30))
     ada = labs["ada"]
     ended = {run_id for ids in runs.values() for run_id in ids}
 
