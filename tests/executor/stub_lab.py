@@ -63,14 +63,14 @@ class StubLab:
     def state(self, run_id: str) -> RunState:
         return self.store.runs.get(run_id).state
 
-    def wait(self, run_id: str, *states: RunState, seconds: float = 40) -> RunDetail:
+    def wait(self, run_id: str, *states: RunState, seconds: float = 90) -> RunDetail:
         """The run as soon as it is in one of the states, by default in an ended one."""
         wanted = states or tuple(ENDED)
         self.until(lambda: self.state(run_id) in wanted, seconds, lambda: f"{self.run(run_id)}\n{self.daemon_log()}")
         return self.run(run_id)
 
     def until(
-        self, condition: Callable[[], object], seconds: float = 30, why: Callable[[], str] = lambda: "too late"
+        self, condition: Callable[[], object], seconds: float = 60, why: Callable[[], str] = lambda: "too late"
     ) -> None:
         until(condition, seconds, why)
 
@@ -94,7 +94,7 @@ class StubLab:
             run = self.run(run_id)
             return run.attempts[-1].pid if run.attempts and run.step > 0 else None
 
-        self.until(found, why=lambda: f"{self.run(run_id)}\n{self.daemon_log()}")
+        self.until(found, 120, lambda: f"{self.run(run_id)}\n{self.daemon_log()}")
         pid = found()
         assert pid is not None
         return pid
