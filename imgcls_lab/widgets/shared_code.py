@@ -11,6 +11,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from imgcls_lab.widgets.subshell import hear_in_subshell
 from imgcls_lab.widgets.widget_output import SCRIPT, STYLE
 
 LOADER = """
@@ -56,6 +57,7 @@ class CellWidget(anywidget.AnyWidget):
     def __init__(self, **state: Any) -> None:
         self._holds = True
         super().__init__(code=_hold(), **state)
+        hear_in_subshell(self.comm)
 
     def close(self) -> None:
         """Take its views and its state away, and the shared code with the last cell."""

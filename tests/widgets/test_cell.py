@@ -7,7 +7,6 @@ import re
 import pytest
 from browser.conftest import PICTURES, Desk, browser, context, desk, lab
 from browser.notebook_cells import end_kernels, open_notebook, run_cell, save, show_notebook, wait_for_points
-from browser.tour import ask
 from playwright.sync_api import Locator, expect
 
 __all__ = ["browser", "context", "desk", "lab"]
@@ -73,8 +72,7 @@ def test_the_widget_shows_a_live_curve_while_the_kernel_is_busy(desk: Desk) -> N
     wait_for_points(desk, cell, seen)
     wait_for_points(desk, cell, 0, "Accuracy")  # the galleries show what an epoch has got wrong
     expect(cell.locator(".jp-InputPrompt")).to_have_text("[*]:")
-    # not by the cell's own button: the kernel hears it when it has done with the cell
-    ask(desk, "POST", f"runs/{live.get_attribute('data-run')}/stop")
+    live.get_by_role("button", name="Stop").click()  # the kernel hears it beside the cell, which waits for the run
     # the widget goes when the run has ended, and the picture of the end stays
     expect(cell.locator("img[alt='Curves of by the kernel']")).to_be_visible(timeout=120_000)
     expect(live).to_have_count(0)

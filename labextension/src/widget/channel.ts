@@ -25,7 +25,7 @@ export class Questions {
     });
   }
 
-  /** A question that only the kernel can answer; it waits while a cell runs. */
+  /** A question that only the kernel can answer; where that has no subshells it waits while a cell runs. */
   ask(question: Record<string, unknown>, signal?: AbortSignal): Promise<unknown> {
     const id = ++this.#asked;
     return new Promise((resolve, reject) => {

@@ -1,8 +1,9 @@
 // The source of a live cell: what the kernel pushes about one run, over the widget's own messages. The kernel speaks
-// first and by itself, since a page's question waits while a cell runs; a gap in the numbers asks for a new snapshot.
+// first and by itself, since some kernels answer no question while a cell runs; a gap in the numbers asks for a new
+// snapshot.
 import { SeriesStore } from '../views/data/series_store';
 import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
-import { type BatchOf, type ConnectionState, type Source } from '../views/data/source';
+import { SourceError, type BatchOf, type ConnectionState, type Source } from '../views/data/source';
 import {
   isActive,
   type MetricsBatch,
@@ -25,6 +26,8 @@ export interface Model extends Channel {
 }
 
 const PATIENCE = 15_000; // ms without a word of the kernel, which speaks every five seconds
+const UNHEARD =
+  'The kernel has not answered yet. If it executes a cell, it may hear this only when that has ended.';
 
 interface Listener {
   topic: Topic;
@@ -103,7 +106,10 @@ export class CommSource implements Source {
   }
 
   command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
-    return this.#questions.ask({ op: 'command', name, args }) as Promise<Reply[K]>;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new SourceError(UNHEARD)), PATIENCE);
+    const reply = this.#questions.ask({ op: 'command', name, args }, late.signal);
+    return reply.finally(() => clearTimeout(timer)) as Promise<Reply[K]>;
   }
 
   #hear(): void {

@@ -139,6 +139,25 @@ describe('CommSource', () => {
     await expect(stop).rejects.toThrow('Stop it there.');
   });
 
+  it('says of a command that the kernel has not heard it, and takes its late answer without a word', async () => {
+    vi.useFakeTimers();
+    try {
+      const { kernel, source, end } = connected();
+      const stop = source.command('stop', { id: RUN });
+      const told = kernel.sent.at(-1) as { id: number };
+      vi.advanceTimersByTime(15_000);
+      await expect(stop).rejects.toThrow('has not answered yet');
+      kernel.post({ op: 'reply', id: told.id, result: null });
+      const quick = source.command('stop', { id: RUN });
+      kernel.post({ op: 'reply', id: told.id + 1, result: null });
+      expect(await quick).toBeNull();
+      end.abort();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('lets go of the model when the cell is closed', async () => {
     const { kernel, source, end } = connected();
     const log = source.query('log', { id: RUN }, new AbortController().signal);
