@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from imgcls_lab.api.display import LiveCell
     from imgcls_lab.api.progress import ProgressLine
+    from imgcls_lab.api.sweep_cells import SweepCell
     from imgcls_lab.store import Store
 
 OVER = ENDED | {RunState.LOST}
@@ -63,6 +64,7 @@ class Run(RunProofs, RunChanges, RunModels, RunCells):
         self._view = self._look()
         self._id = self._view.id
         self._cells: list[LiveCell] = []
+        self._tables: list[SweepCell] = []
         self._waited: ProgressLine | None = None
         self._watched: StoreRunSource | RunFolder | None = None
         self._deleted = False
@@ -219,8 +221,7 @@ class Run(RunProofs, RunChanges, RunModels, RunCells):
                 time.sleep(min(poll, POLL_AT_FIRST) if time.monotonic() - start < 5 else poll)
         finally:
             progress.close()
-            for cell in self._cells:
-                cell.update()
+            self._update_cells()
         if check and view.state in (RunState.FAILED, RunState.LOST):
             raise ImgclsError(f"The run “{view.name}” failed: {view.message or 'see run.log()'}")
         return self

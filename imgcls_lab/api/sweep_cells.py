@@ -11,6 +11,7 @@ from collections.abc import Callable
 from threading import Event, RLock, Thread
 from typing import Any, NamedTuple
 
+from imgcls_lab.api.progress import execution
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import ENDED, RunState
 
@@ -36,14 +37,19 @@ class SweepCell:
         self._shown: dict[str, Any] = {}
         self._lock = RLock()  # the thread, and `update` of the kernel's own
         self._stop = Event()
+        self.shown_in: int | None = None  # the execution of the kernel that displayed it
 
-    def show(self) -> None:
-        """Display it."""
+    def show(self, place: Any = None) -> None:
+        """Display it. place: the handle of an output that it replaces."""
         from IPython.display import display
 
         found = self._look()
-        self._shown = found.bundle
-        self._handle = display(found.bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._shown, self.shown_in = found.bundle, execution()
+        if place is None:
+            self._handle = display(found.bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle = place
+            place.update(found.bundle, raw=True)
         if found.state is not RunState.SUCCEEDED:
             Thread(target=self._follow, name="imgcls-sweep-cell", daemon=True).start()
 

@@ -201,7 +201,6 @@ class Sweep:
         self._store = store or context.store()
         self.run = Run(run_id, store=self._store)
         self.request = request_of(self.run.view)
-        self._cells: list[SweepCell] = []
 
     @property
     def id(self) -> str:
@@ -263,11 +262,7 @@ class Sweep:
         >>> sweep.wait(timeout=60).state
         <RunState.SUCCEEDED: 'succeeded'>
         """
-        try:
-            self.run.wait(timeout)
-        finally:
-            for cell in self._cells:
-                cell.update()
+        self.run.wait(timeout)
         return self
 
     def stop(self) -> Self:
@@ -344,12 +339,10 @@ class Sweep:
 
     def _ipython_display_(self) -> None:
         """As the last expression of a cell it is live, and its table in the notebook is brought up to date."""
-        if not in_notebook():
+        if in_notebook():
+            self.run._show_table(SweepCell(self._look))
+        else:
             print(repr(self))
-            return
-        cell = SweepCell(self._look)
-        cell.show()
-        self._cells.append(cell)
 
     def _look(self) -> Look:
         return Look(self.run.state, self._repr_mimebundle_())

@@ -83,6 +83,18 @@ def test_a_cell_shows_a_run_once_however_it_is_asked_for(shown: Callable[[str], 
     assert "Curves of once" in whole
 
 
+def test_a_cell_shows_a_sweep_once_however_it_is_asked_for(shown: Callable[[str], list[str]]) -> None:
+    (line,) = shown("sweep = lab.sweep(few, {'lr': [1e-3, 1e-2]}, name='once').stop()\nsweep.wait();")
+    assert line.startswith("<progress")
+    for cell in ("sweep.wait()", "display(sweep)\nsweep.wait()", "display(sweep)\nsweep"):
+        (table,) = shown(cell)
+        assert "0 of 2 trials" in table, cell
+        assert "<progress" not in table, cell
+    table, run = shown("display(sweep)\nsweep.run")  # the run that drives it is another thing
+    assert "0 of 2 trials" in table
+    assert "once was cancelled" in run
+
+
 def test_a_list_of_runs_asks_the_server_what_it_asked_the_store(few: TrainConfig, idle: Settings) -> None:
     lab.launch(few, name="first")
     lab.launch(few.with_changes(lr=0.5), name="second")
