@@ -77,8 +77,10 @@ class RunCells:
         return self._waited.give_up() if isinstance(self._waited, NotebookLine) else None
 
     def _update_cells(self) -> None:
-        for cell in [*self._cells, *self._tables]:
+        for cell in self._cells:
             cell.update()
+        for table in self._tables:
+            table.update()
 
     def _repr_html_(self) -> str:
         text, run = html.escape(self._line()), self.view
