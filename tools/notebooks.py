@@ -19,7 +19,8 @@ import nbformat
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 PLACE = "/home/me"
-LIVE = re.compile(r"application/vnd\.(jupyter\.widget-view|imgcls)\b.*")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+LIVE = re.compile(rf"{re.escape(WIDGET)}|application/vnd\.imgcls\b.*")
 TIMEOUT = 600  # seconds of a cell
 
 
@@ -47,11 +48,18 @@ def tidied(notebook: nbformat.NotebookNode, folder: str) -> nbformat.NotebookNod
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_bar(output)]
         for output in cell.get("outputs", []):
             output.pop("transient", None)
             if "data" in output:
                 output.data = {kind: value for kind, value in output.data.items() if not LIVE.fullmatch(kind)}
     return nbformat.from_dict(_with_place(notebook, folder))
+
+
+def _is_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether it is a progress bar of widgets, of which the file would keep how it began."""
+    return output.output_type == "display_data" and WIDGET in output.data
 
 
 def _with_place(value: Any, folder: str) -> Any:

@@ -24,7 +24,7 @@ from imgcls_lab.store.claims import config_to_reuse
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
-    from imgcls_lab.widgets.form import RunForm
+    from imgcls_lab.widgets.form import Plot, RunForm
 
 
 @takes_fields()
@@ -70,6 +70,9 @@ class HomeDesk:
 
     def launch(self, config: TrainConfig, name: str | None, project: str | None) -> Run:
         return launch(config, name=name, project=project)
+
+    def show(self, run: Run, plot: Plot) -> None:
+        run._watch_in(plot)
 
     def standing(self, run: Run) -> tuple[str, bool]:
         """How a run stands, and whether it can be stopped. A handle of its own: another thread reads here."""

@@ -44,10 +44,14 @@ class RunCells:
         >>> run.watch()
         first digits has finished: epoch 2 of 2...
         """
+        self._watch_in(self._place_of_line())
+
+    def _watch_in(self, place: Any) -> None:
+        """Show it in an output that is there already; None: in a new one."""
         from imgcls_lab.api.display import LiveCell
 
         cell = LiveCell(self._source(), served=self._served)
-        cell.show(self._place_of_line())
+        cell.show(place)
         self._adopt(cell)
 
     def _adopt(self, cell: LiveCell) -> None:

@@ -19,15 +19,34 @@ from imgcls_lab.config import GROUPS, TrainConfig
 from imgcls_lab.config.applies import applies
 from imgcls_lab.errors import ImgclsError, InputError, Problem
 from imgcls_lab.widgets.form_fields import NOTE, WRONG, Ask, Field, Lean, Look
+from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 
 POLL = 2.0  # seconds between two looks at a run that was launched
 
 
-class Watchable(Protocol):
+class Stoppable(Protocol):
     """A run, as far as the form has to do with one."""
 
-    def watch(self) -> None: ...
     def stop(self) -> object: ...
+
+
+class Plot:
+    """An output of the form, as the live cell of a run updates it.
+
+    The kernel writes what it shows: a page's handle of an output reaches none that is within a widget. While a widget
+    of the run stands there, it lives by itself, and is not made anew at each epoch.
+    """
+
+    def __init__(self, output: widgets.Output) -> None:
+        self._output = output
+        self._widget: Any = None
+
+    def update(self, bundle: dict[str, Any], *, metadata: dict[str, Any], **_raw: Any) -> None:
+        """Show it, as the handle of an output does."""
+        widget = bundle.get(WIDGET_TYPE)
+        if widget is None or widget != self._widget:
+            self._widget = widget
+            self._output.outputs = ({"output_type": "display_data", "data": bundle, "metadata": metadata},)
 
 
 class Desk(Protocol):
@@ -43,7 +62,11 @@ class Desk(Protocol):
         """Problems that the schema cannot know, and what is worth knowing if there are none."""
         ...
 
-    def launch(self, config: TrainConfig, name: str | None, project: str | None) -> Watchable: ...
+    def launch(self, config: TrainConfig, name: str | None, project: str | None) -> Stoppable: ...
+
+    def show(self, run: Any, plot: Plot) -> None:
+        """Show a run that was launched, and keep it up to date."""
+        ...
 
     def standing(self, run: Any) -> tuple[str, bool]:
         """How a run stands, a sentence, and whether it can still be stopped. Raises ImgclsError."""
@@ -263,7 +286,7 @@ class RunForm(Lean, widgets.VBox):  # type: ignore[misc]
 
     # ── what it starts ──────────────────────────────────────────────────────────────────────────────────────
     @property
-    def run(self) -> Watchable | None:
+    def run(self) -> Stoppable | None:
         """What was launched last."""
         return self.runs[0] if self.runs else None
 
@@ -277,8 +300,7 @@ class RunForm(Lean, widgets.VBox):  # type: ignore[misc]
             output = self._look.make(widgets.Output)
             self.plots.children = (output, *self.plots.children)
             self.runs = (run, *self.runs)
-            with output:
-                run.watch()
+            self._desk.show(run, Plot(output))
             Thread(target=self._follow, args=(run,), name="imgcls-form", daemon=True).start()
         self.button.disabled = False
 
@@ -297,7 +319,7 @@ class RunForm(Lean, widgets.VBox):  # type: ignore[misc]
         self._left.set()
         super().close()
 
-    def _follow(self, run: Watchable) -> None:
+    def _follow(self, run: Stoppable) -> None:
         """Say how the newest run stands, until it has ended."""
         alive = True
         while alive and run is self.run and not self._left.is_set():

@@ -95,6 +95,21 @@ def test_a_cell_shows_a_sweep_once_however_it_is_asked_for(shown: Callable[[str]
     assert "once was cancelled" in run
 
 
+LAST_OF_FORM = """
+import time
+until = time.monotonic() + 60
+while "once was cancelled" not in form.plots.children[0].outputs[0]["data"]["text/plain"]:
+    assert time.monotonic() < until, form.plots.children[0].outputs
+    time.sleep(0.1)
+"""
+
+
+def test_the_plot_of_a_form_shows_how_its_run_ended(shown: Callable[[str], list[str]]) -> None:
+    shown("form = lab.form(few)\nform.name.value = 'once'\nform.button.click();")
+    shown("found = form.plots.children[0].outputs[0]['data']\nassert 'once waits' in found['text/plain'], found")
+    shown("form.run.stop();" + LAST_OF_FORM)
+
+
 def test_a_list_of_runs_asks_the_server_what_it_asked_the_store(few: TrainConfig, idle: Settings) -> None:
     lab.launch(few, name="first")
     lab.launch(few.with_changes(lr=0.5), name="second")

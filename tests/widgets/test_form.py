@@ -17,7 +17,8 @@ from imgcls_lab.config.applies import applies
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.planning.preview import preview
 from imgcls_lab.settings import Settings
-from imgcls_lab.widgets.form import RunForm
+from imgcls_lab.widgets.form import Plot, RunForm
+from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 from tests.waiting import until
 
 PROPERTIES = TrainConfig.model_json_schema()["properties"]
@@ -162,6 +163,24 @@ def test_each_launched_run_keeps_its_plot_the_newest_first(form: RunForm) -> Non
     form.stop_button.click()
     until(lambda: form.stop_button.disabled)
     assert [run.state.value for run in form.runs] == ["cancelled", "queued"]
+
+
+def test_a_plot_is_what_the_live_cell_shows_last_and_a_widget_in_it_is_left_alone() -> None:
+    output = widgets.Output()
+    plot, live = Plot(output), {"model_id": "a"}
+    shown = [{"text/plain": "epoch 1", WIDGET_TYPE: live}, {"text/plain": "epoch 2", WIDGET_TYPE: live}]
+    for bundle in shown:
+        plot.update(bundle, raw=True, metadata={})
+    (found,) = output.outputs
+    assert found["data"]["text/plain"] == "epoch 1"  # the widget shows the second by itself
+    for text in ("has finished", "was resumed"):
+        plot.update({"text/plain": text}, raw=True, metadata={"image/png": {"width": 5}})
+    (found,) = output.outputs
+    assert found == {
+        "output_type": "display_data",
+        "data": {"text/plain": "was resumed"},
+        "metadata": {"image/png": {"width": 5}},
+    }
 
 
 def test_the_config_can_be_observed_set_and_linked(form: RunForm, few: TrainConfig) -> None:
