@@ -229,14 +229,27 @@ def _train(
     try:
         with _watching_desired_state(outer or folder, stop, keep=outer is not None):
             return work(config, folder, on_event=on_event, stop=stop)
-    except ImgclsError:
-        if folder.is_dir():
+    except BaseException as error:
+        if isinstance(error, ImgclsError) and folder.is_dir():
             with contextlib.suppress(OSError), (folder / run_layout.OUTPUT_LOG).open("a") as log:
                 log.write(traceback.format_exc())
+        _empty_frames(error)
         raise
     finally:
         if showing:
             screen.end()
+
+
+def _empty_frames(error: BaseException | None) -> None:
+    """Let go of the model, its optimizer and the data: a notebook keeps its last error, and that all its frames."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        error = waiting.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            traceback.clear_frames(error.__traceback__)
+            waiting += [error.__cause__, error.__context__]
 
 
 @contextlib.contextmanager

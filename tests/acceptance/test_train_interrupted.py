@@ -64,6 +64,33 @@ print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
 """
 
 
+# IPython keeps the traceback of the last error, and with it what all its frames hold
+KEPT = """
+import gc, os, signal, sys
+from IPython.core.interactiveshell import InteractiveShell
+import imgcls_lab as lab
+from imgcls_lab.api import training
+from imgcls_lab.events import Metrics
+
+class Screen(training.LineScreen):
+    def on_event(self, event):
+        if isinstance(event, Metrics) and event.step == 3:
+            {fault}
+        super().on_event(event)
+
+shell = InteractiveShell.instance()
+config = lab.TrainConfig.model_validate_json({config!r})
+shell.push({{"lab": lab, "Screen": Screen, "config": config}})
+done = shell.run_cell("lab.train(config, screen=Screen())")
+print("raised", type(done.error_in_exec).__name__, "kept", sys.last_traceback is not None)
+del done
+import torch
+gc.collect()
+alive = [item for item in gc.get_objects() if isinstance(item, torch.Tensor) and item.numel() > 1000]
+print("tensors alive", [(item.dtype, *item.shape) for item in alive])
+print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
+"""
+
 # is interrupted from outside, at whatever it does then
 ANY_MOMENT = """
 import gc, os, sys
@@ -174,6 +201,22 @@ def test_a_finished_training_leaves_no_memory_behind(few: TrainConfig, own: Sett
     alive = int(said.rpartition("bytes alive")[2])
     print(f"{alive:,} bytes of tensors after a training (at most 0)")
     assert alive == 0, said[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT)", "KeyboardInterrupt"),
+        ("raise RuntimeError('a fault')", "ImgclsError"),
+    ],
+    ids=["interrupted twice", "a fault"],
+)
+def test_a_training_that_ended_with_an_error_leaves_no_memory_behind(
+    fault: str, raised: str, few: TrainConfig, own: Settings
+) -> None:
+    said = printed(KEPT.format(config=few.model_dump_json(), fault=fault))
+    assert f"raised {raised} kept True" in said
+    assert said.split()[-3:] == ["bytes", "alive", "0"], said[-2000:]
 
 
 def test_the_tests_interrupt_before_and_after_a_run_has_its_folder(few: TrainConfig, own: Settings) -> None:
