@@ -10,7 +10,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Unpack
 
-from imgcls_lab.api import context
+from imgcls_lab.api import context, error_frames
 from imgcls_lab.api.galleries import SHOWN_ROWS, Shown
 from imgcls_lab.api.resolving import config_of, resolve
 from imgcls_lab.config import ConfigFields, TrainConfig, takes_fields
@@ -114,7 +114,9 @@ def find_lr(
     from imgcls_lab.engine.training import finders
 
     resolved, overlay = _resolved(config_of(config, fields))
-    return FoundRates(finders.find_lr(resolved, overlay, lowest=lowest, highest=highest, steps=steps, on_step=on_step))
+    with error_frames.emptied():
+        found = finders.find_lr(resolved, overlay, lowest=lowest, highest=highest, steps=steps, on_step=on_step)
+    return FoundRates(found)
 
 
 @takes_fields()
@@ -137,7 +139,8 @@ def find_batch_size(
     from imgcls_lab.engine.training import finders
 
     resolved, overlay = _resolved(config_of(config, fields))
-    return FoundBatchSizes(finders.find_batch_size(resolved, overlay, largest=largest, on_step=on_step))
+    with error_frames.emptied():
+        return FoundBatchSizes(finders.find_batch_size(resolved, overlay, largest=largest, on_step=on_step))
 
 
 def _resolved(config: TrainConfig) -> tuple[TrainConfig, Overlay | None]:

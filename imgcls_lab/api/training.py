@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from imgcls_lab import image_size, run_layout, run_paths, signing
-from imgcls_lab.api import context, notebook_run
+from imgcls_lab.api import context, error_frames, notebook_run
 from imgcls_lab.api.progress import TerminalLine, in_notebook
 from imgcls_lab.api.resolving import config_of, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
@@ -227,29 +227,16 @@ def _train(
         screen.on_event(event)
 
     try:
-        with _watching_desired_state(outer or folder, stop, keep=outer is not None):
+        with _watching_desired_state(outer or folder, stop, keep=outer is not None), error_frames.emptied():
             return work(config, folder, on_event=on_event, stop=stop)
-    except BaseException as error:
-        if isinstance(error, ImgclsError) and folder.is_dir():
+    except ImgclsError:
+        if folder.is_dir():
             with contextlib.suppress(OSError), (folder / run_layout.OUTPUT_LOG).open("a") as log:
                 log.write(traceback.format_exc())
-        _empty_frames(error)
         raise
     finally:
         if showing:
             screen.end()
-
-
-def _empty_frames(error: BaseException | None) -> None:
-    """Let go of the model, its optimizer and the data: a notebook keeps its last error, and that all its frames."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        error = waiting.pop()
-        if error is not None and id(error) not in seen:
-            seen.add(id(error))
-            traceback.clear_frames(error.__traceback__)
-            waiting += [error.__cause__, error.__context__]
 
 
 @contextlib.contextmanager

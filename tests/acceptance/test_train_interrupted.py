@@ -64,6 +64,7 @@ print("bytes alive", sum(item.numel() * item.element_size() for item in alive))
 """
 
 
+INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)"
 # IPython keeps the traceback of the last error, and with it what all its frames hold
 KEPT = """
 import gc, os, signal, sys
@@ -72,16 +73,23 @@ import imgcls_lab as lab
 from imgcls_lab.api import training
 from imgcls_lab.events import Metrics
 
+def fault():
+    {fault}
+
 class Screen(training.LineScreen):
     def on_event(self, event):
         if isinstance(event, Metrics) and event.step == 3:
-            {fault}
+            fault()
         super().on_event(event)
+
+def on_step(done, of):
+    if done > 2:
+        fault()
 
 shell = InteractiveShell.instance()
 config = lab.TrainConfig.model_validate_json({config!r})
-shell.push({{"lab": lab, "Screen": Screen, "config": config}})
-done = shell.run_cell("lab.train(config, screen=Screen())")
+shell.push({{"lab": lab, "Screen": Screen, "on_step": on_step, "config": config}})
+done = shell.run_cell({call!r})
 print("raised", type(done.error_in_exec).__name__, "kept", sys.last_traceback is not None)
 del done
 import torch
@@ -204,17 +212,19 @@ def test_a_finished_training_leaves_no_memory_behind(few: TrainConfig, own: Sett
 
 
 @pytest.mark.parametrize(
-    ("fault", "raised"),
+    ("call", "fault", "raised"),
     [
-        ("os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT)", "KeyboardInterrupt"),
-        ("raise RuntimeError('a fault')", "ImgclsError"),
+        ("lab.train(config, screen=Screen())", f"{INTERRUPT}; {INTERRUPT}", "KeyboardInterrupt"),
+        ("lab.train(config, screen=Screen())", "raise RuntimeError('a fault')", "ImgclsError"),
+        ("lab.find_lr(config, steps=20, on_step=on_step)", INTERRUPT, "KeyboardInterrupt"),
+        ("lab.find_batch_size(config, largest=16, on_step=on_step)", "raise RuntimeError('a fault')", "ImgclsError"),
     ],
-    ids=["interrupted twice", "a fault"],
+    ids=["train, interrupted twice", "train, a fault", "find_lr, interrupted", "find_batch_size, a fault"],
 )
-def test_a_training_that_ended_with_an_error_leaves_no_memory_behind(
-    fault: str, raised: str, few: TrainConfig, own: Settings
+def test_what_ended_with_an_error_leaves_no_memory_behind(
+    call: str, fault: str, raised: str, few: TrainConfig, own: Settings
 ) -> None:
-    said = printed(KEPT.format(config=few.model_dump_json(), fault=fault))
+    said = printed(KEPT.format(config=few.model_dump_json(), call=call, fault=fault))
     assert f"raised {raised} kept True" in said
     assert said.split()[-3:] == ["bytes", "alive", "0"], said[-2000:]
 
