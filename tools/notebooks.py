@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ def execute(name: str) -> None:
     try:
         for path in NOTEBOOKS.glob("*.ipynb"):
             shutil.copy(path, folder)
-        os.environ |= {"IMGCLS_HOME": str(folder / "imgcls"), "DATASETS_DIR": str(folder / "datasets")}
+        os.environ |= {
+            "IMGCLS_HOME": str(folder / "imgcls"),
+            "DATASETS_DIR": str(folder / "datasets"),
+            "RAY_raylet_start_wait_time_s": "60",  # of a busy machine
+        }
         notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
         where = {"metadata": {"path": str(folder)}}
         nbclient.NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources=where).execute()
@@ -72,4 +77,6 @@ def _with_place(value: Any, folder: str) -> Any:
 
 if __name__ == "__main__":
     for given in sys.argv[1:] or sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")):
+        begun = time.monotonic()
         execute(given)
+        print(f"{given}: {time.monotonic() - begun:.0f} s", flush=True)
