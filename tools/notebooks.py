@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def execute(name: str) -> None:
             "IMGCLS_HOME": str(folder / "imgcls"),
             "DATASETS_DIR": str(folder / "datasets"),
             "RAY_raylet_start_wait_time_s": "60",  # of a busy machine
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray keeps one in this user's own folder
         }
         notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
         where = {"metadata": {"path": str(folder)}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -141,6 +142,7 @@ def test_a_ray_of_this_machine_trains_and_everything_ends(
 ) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "60")  # a busy machine
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in this user's own folder
     there = Settings(home=str(tmp_path / "cluster"))  # the notebook has a home of its own
     try:
         _, outputs = execute("cluster", tmp_path)
