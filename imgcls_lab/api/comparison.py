@@ -121,7 +121,7 @@ class Comparison(Shown):
 
     def picture(self) -> dict[str, str]:
         tag = "loss/val" if self.metric == "loss" else f"metric/{self.metric}"
-        series = self._store.metrics.series([run.id for run in self.view.runs], [tag], max_points=POINTS).series
+        series = self._store.metrics.series([run.id for run in self.view.runs], [tag], max_points=POINTS).whole()
         names = dict(zip((run.id for run in self.view.runs), self.names, strict=True))
         curves = [(names[item.run_id], item) for item in series]
         drawn = comparison_svg(

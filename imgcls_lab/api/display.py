@@ -82,7 +82,7 @@ class LiveCell:
     def bundle(self, run: RunDetail | None = None) -> dict[str, Any]:
         """The output by MIME type."""
         run = run or self._source.run()
-        series = self._source.series(static_cell.tags(run), static_cell.POINTS).series
+        series = self._source.series(static_cell.tags(run), static_cell.POINTS).whole()
         bundle: dict[str, Any] = dict(static_cell.static_parts(run, series))
         if self._widget is not None:
             bundle |= widget_output.view_of(self._widget, served=self._served)

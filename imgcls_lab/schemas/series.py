@@ -33,6 +33,22 @@ class SeriesReply(Wire):
     cursors: dict[str, Cursor]  # by run
     inherited: list[Series] = []  # of forks: the points of their ancestors, up to the fork; without training times
 
+    def whole(self) -> list[Series]:
+        """The series with what each has from its ancestors, from the first point on."""
+        past = {(item.run_id, item.tag): item for item in self.inherited}
+        own = {(item.run_id, item.tag): item for item in self.series}
+        return [_joined(past.get(key), own.get(key)) for key in own | past]
+
+
+def _joined(past: Series | None, own: Series | None) -> Series:
+    """One of the two is there."""
+    if past is None or own is None:
+        found = past or own
+        assert found is not None  # noqa: S101
+        return found
+    joined = {name: [*getattr(past, name), *getattr(own, name)] for name in ("step", "epoch", "time", "value")}
+    return own.model_copy(update={**joined, "thinned": own.thinned or past.thinned})
+
 
 class StaticCell(Wire):
     """What a notebook keeps of a run: its output without anything live, by MIME type."""

@@ -348,7 +348,7 @@ class StaticCellHandler(ApiHandler):
         def made(store: Store) -> StaticCell:
             run = store.runs.get(run_id)
             read = store.metrics.series([run_id], static_cell.tags(run), max_points=static_cell.POINTS)
-            return static_cell.static_cell(run, read.series)
+            return static_cell.static_cell(run, read.whole())
 
         await self.answer(made, work="slow")
 

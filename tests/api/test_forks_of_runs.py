@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
+from imgcls_lab.api.display import LiveCell
 from imgcls_lab.errors import ConfigError, NotFoundError
 from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
@@ -18,6 +21,10 @@ def test_a_run_is_forked_and_extended_and_may_be_deleted(few: TrainConfig, own: 
     assert (same.best_checkpoint / "model.safetensors").read_bytes() == (
         parent.best_checkpoint / "model.safetensors"
     ).read_bytes()
+    drawn = re.findall(r'points="([^"]*)"', lab.compare(parent, same).picture()["image/svg+xml"])
+    assert [len(curve.split()) for curve in drawn] == [2, 2]  # that of the fork begins with its parent's
+    kept = LiveCell(same._source(), served=True).bundle()["text/plain"]
+    assert [row.split()[0] for row in kept.splitlines()[1:]] == ["epoch", "1", "2"]
     assert parent.fork("step 5").id == same.id
     long = parent.extend(3)
     assert [run.id for run in long.lineage()] == [parent.id, same.id, long.id]
