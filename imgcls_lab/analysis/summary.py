@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,14 @@ from imgcls_lab.plurals import counted
 from imgcls_lab.predictions import StoredProbs
 from imgcls_lab.schemas import EpochReport, EvaluationView, ReliabilityBin
 
-Z = 1.959963984540054  # standard normal quantile of a 95 % interval
+NORMAL = NormalDist()
 LIMITS = (0.025, 0.975)
+Z = NORMAL.inv_cdf(LIMITS[1])
 RESAMPLES = 400
+MEANS = 10_000  # of losses drawn again: corrected limits lie farther out than 2.5 %, so it takes more of them
+DRAWN_LOSSES = 20_000_000  # at most for all means together: 0.2 s
+MAX_LOSSES = 20_000  # images up to which the loss is drawn again: so many leave no skew of the mean to correct
+BLOCK = 1_000_000  # losses that are drawn at once
 MAX_RESAMPLED = 1000  # cells of the confusion up to which a bootstrap is quick: 0.1 s
 MAX_CALIBRATED = 4_000_000  # probabilities that the calibrated bins are computed from
 Interval = tuple[float, float]
@@ -142,15 +148,14 @@ def _note_what_is_missing(evaluation: Evaluation, notes: list[str]) -> None:
 def intervals(
     evaluation: Evaluation, cells: Cells, counts: ClassCounts, values: dict[str, float | None]
 ) -> dict[str, Interval]:
-    """95 % intervals by tag: Wilson's of accuracies, a normal one of the loss, a bootstrap where it is quick."""
+    """95 % intervals by tag: Wilson's of accuracies, bootstraps of the loss and, where quick, of F1 and recall."""
     images, found = len(evaluation), dict[str, Interval]()
     for tag, value in values.items():
         if value is not None and (tag == "metric/accuracy" or tag.startswith("metric/top")):
             found[tag] = wilson(value, images)
     losses = evaluation.losses
     if f"loss/{evaluation.split}" in values and images > 1 and np.isfinite(losses).all():
-        mean, error = float(losses.mean(dtype=np.float64)), float(losses.std(ddof=1)) / math.sqrt(images)
-        found[f"loss/{evaluation.split}"] = mean - Z * error, mean + Z * error
+        found[f"loss/{evaluation.split}"] = mean_interval(losses.astype(np.float64))
     if len(cells.images) <= MAX_RESAMPLED:
         found |= {tag: interval for tag, interval in bootstrap(cells, len(counts.support)).items() if tag in values}
     return found
@@ -162,6 +167,36 @@ def wilson(fraction: float, images: int) -> Interval:
     centre = (fraction + Z**2 / (2 * images)) / scale
     half = Z / scale * math.sqrt(fraction * (1 - fraction) / images + Z**2 / (4 * images**2))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_interval(losses: npt.NDArray[np.float64]) -> Interval:
+    """Interval of a mean of numbers that are not negative and mostly small: BCa bootstrap (Efron, 1987).
+
+    A normal interval of a few such numbers reaches below 0, and lies too low. Many images: normal in the logarithm.
+    """
+    mean, images = float(losses.mean()), len(losses)
+    away = losses - mean
+    spread = float(np.square(away).sum())
+    if spread == 0 or mean <= 0:
+        return mean, mean
+    if images > MAX_LOSSES:
+        factor = math.exp(Z * math.sqrt(spread / (images - 1) / images) / mean)
+        return mean / factor, mean * factor
+    drawn = _means_drawn_again(losses, min(MEANS, DRAWN_LOSSES // images))
+    below = (np.count_nonzero(drawn < mean) + np.count_nonzero(drawn <= mean)) / (2 * len(drawn))
+    bias = NORMAL.inv_cdf(min(max(below, 1 / len(drawn)), 1 - 1 / len(drawn)))
+    acceleration = float((away**3).sum()) / (6 * spread**1.5)
+    points = (bias + NORMAL.inv_cdf(limit) for limit in LIMITS)
+    shares = [NORMAL.cdf(bias + point / (1 - acceleration * point)) for point in points]
+    low, high = np.quantile(drawn, shares)
+    return float(low), float(high)
+
+
+def _means_drawn_again(losses: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    random, images = np.random.default_rng(0), len(losses)
+    rows = max(1, BLOCK // images)
+    drawn = (losses[random.integers(0, images, (min(rows, count - done), images))] for done in range(0, count, rows))
+    return np.concatenate([block.mean(1) for block in drawn])
 
 
 def bootstrap(cells: Cells, classes: int) -> dict[str, Interval]:

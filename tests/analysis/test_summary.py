@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics
 
 from imgcls_lab.analysis import curves, summary
@@ -146,6 +147,31 @@ def test_the_bootstrap_holds_the_value_and_is_the_same_each_time(tmp_path: Path)
     for tag in ("metric/macro_f1", "metric/balanced_accuracy", "metric/accuracy"):
         low, high = first.intervals[tag]
         assert low < (first.values[tag] or 0) < high
+
+
+@pytest.mark.parametrize("images", [8, 40, 600])
+def test_the_interval_of_a_loss_is_scipys(images: int) -> None:
+    random = np.random.default_rng(images)
+    losses = random.lognormal(-2, 2, images)
+    low, high = summary.mean_interval(losses)
+    assert 0 < low < losses.mean() < high
+    theirs = stats.bootstrap((losses,), np.mean, n_resamples=20_000, method="BCa", rng=random).confidence_interval
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * (theirs.high - theirs.low))
+
+
+def test_the_interval_of_a_loss_is_not_negative_where_few_images_have_most_of_it() -> None:
+    losses = np.array([*[0.01] * 19, 4.0])
+    assert losses.mean() - 1.96 * losses.std(ddof=1) / math.sqrt(20) < 0  # a normal interval is
+    low, high = summary.mean_interval(losses)
+    assert 0 < low < losses.mean() < high
+
+
+def test_the_interval_of_a_loss_has_no_step_where_there_are_many_images_and_no_width_where_all_are_alike() -> None:
+    losses = np.random.default_rng(3).exponential(0.4, summary.MAX_LOSSES + 1)
+    (few_low, few_high), (low, high) = summary.mean_interval(losses[:-1]), summary.mean_interval(losses)
+    assert (low, high) == pytest.approx((few_low, few_high), abs=0.1 * (high - low))
+    assert summary.mean_interval(np.full(7, 0.3)) == pytest.approx((0.3, 0.3))
+    assert summary.mean_interval(np.zeros(7)) == (0, 0)
 
 
 def test_every_number_is_json_where_outputs_were_not_finite(tmp_path: Path) -> None:
