@@ -253,6 +253,35 @@ it('offers the names of a registry, and takes one that a plugin gives', async ()
   expect(last()).toMatchObject({ config: { hflip: false } });
 });
 
+it('calls a registered model by its name, and leaves what is being typed as it is', async () => {
+  const model = (name: string, flavour: string) => ({
+    ...{ id: flavour.length, name, flavour, description: '', revision: null, load_pretrained: false },
+    ...{ created_at: 1, problem: null },
+  });
+  source.answers.models = () => [model('tiny', '/tiny'), model('tiny two', '/tiny2')];
+  await show();
+  expect(control('model_flavour').value).toBe('tiny');
+  const field = control('model_flavour').closest('.imgcls-field')!;
+  expect(field.querySelector('.imgcls-hint')!.textContent).toBe('registered: /tiny');
+  expect([...field.querySelectorAll('option')].map(item => item.value)).toEqual([
+    'tiny',
+    'tiny two',
+    'microsoft/resnet-50',
+  ]);
+  await act(async () => control('model_flavour').focus());
+  await type('model_flavour', '/tiny2');
+  expect(control('model_flavour').value).toBe('/tiny2');
+  await type('model_flavour', '/tiny');
+  expect(control('model_flavour').value).toBe('/tiny'); // one goes on to type /tiny3
+  await type('model_flavour', 'tiny two');
+  await act(async () => control('model_flavour').blur());
+  expect(control('model_flavour').value).toBe('tiny two');
+  await until(() => !button('Launch').disabled);
+  await act(async () => host.querySelector('form')!.requestSubmit());
+  const [, request] = source.asked.find(([name]) => name === 'submit')!;
+  expect(request).toMatchObject({ config: { model_flavour: '/tiny2' }, model_id: 6 });
+});
+
 it('is done with once the run is launched', async () => {
   let done = 0;
   await show({ onLaunched: () => void (done += 1) });

@@ -4,7 +4,8 @@ import type { Dataset, Model } from '../data/types';
 import type { Field } from './config_form';
 import { FieldInput, Labelled } from './fields';
 import { RegisterFolder, datasetText } from './register_dataset';
-import type { DraftState } from './use_draft';
+import { modelCalled, type DraftState } from './use_draft';
+import { PathText } from '../ui/path_text';
 import '../ui/inputs.css';
 import '../ui/button.css';
 
@@ -56,19 +57,33 @@ interface ModelProps {
   onChange: (flavour: string) => void;
 }
 
+/** A registered model has the name of the registry; while one types stands there what was typed. */
 function ModelField({ field, flavour, models, problem, onChange }: ModelProps) {
+  const [typed, setTyped] = useState<string | null>(null);
   const model = models.find(item => item.flavour === flavour);
+  const isTyped = typed !== null && (modelCalled(typed, models)?.flavour ?? typed) === flavour;
+  const others = field.suggestions.filter(id => models.every(item => item.flavour !== id));
   return (
     <FieldInput
       field={field}
-      value={flavour}
+      value={isTyped ? typed : (model?.name ?? flavour)}
       problem={flavour ? problem : undefined}
-      note={model ? (model.problem ?? `registered as “${model.name}”`) : 'a hub id or a local folder'}
-      suggestions={[...new Set([...models.map(item => item.flavour), ...field.suggestions])]}
-      onChange={value => onChange(String(value))}
+      note={model ? (model.problem ?? <WhatItNames model={model} />) : 'a hub id or a local folder'}
+      suggestions={[...models.map(item => item.name), ...others]}
+      onChange={value => {
+        setTyped(String(value));
+        onChange(String(value));
+      }}
+      onBlur={() => setTyped(null)}
     />
   );
 }
+
+const WhatItNames = ({ model }: { model: Model }) => (
+  <>
+    registered: <PathText path={model.flavour} short />
+  </>
+);
 
 interface Props {
   fields: Field[];

@@ -72,6 +72,8 @@ interface InputProps {
   note?: ReactNode;
   suggestions?: string[];
   onChange: (value: string | boolean) => void;
+  /** The reader has left the text. */
+  onBlur?: () => void;
 }
 
 function SwitchField({ field, value, problem, note, onChange }: InputProps) {
@@ -125,8 +127,8 @@ function ChoiceControl({ id, described, field, value, onChange }: ControlProps) 
   );
 }
 
-function TextControl(props: ControlProps & { suggestions: string[] }) {
-  const { id, described, field, value, wrong, suggestions, onChange } = props;
+function TextControl(props: ControlProps & { suggestions: string[]; onBlur?: () => void }) {
+  const { id, described, field, value, wrong, suggestions, onChange, onBlur } = props;
   return (
     <>
       <input
@@ -141,6 +143,7 @@ function TextControl(props: ControlProps & { suggestions: string[] }) {
         placeholder={field.nullable || '' in field.labels ? labelOf(field, '') : undefined}
         value={String(value)}
         onChange={e => onChange(e.target.value)}
+        onBlur={onBlur}
       />
       {suggestions.length > 0 && (
         <datalist id={`${id}-list`}>
@@ -155,7 +158,7 @@ function TextControl(props: ControlProps & { suggestions: string[] }) {
 
 /** The control that a field of the schema asks for. */
 export function FieldInput(props: InputProps) {
-  const { field, value, problem, note, suggestions, onChange } = props;
+  const { field, value, problem, note, suggestions, onChange, onBlur } = props;
   if (field.control === 'switch' && !isNamedSwitch(field)) return <SwitchField {...props} />;
   return (
     <Labelled title={field.title} help={field.text} unit={field.unit} problem={problem} note={note}>
@@ -163,7 +166,7 @@ export function FieldInput(props: InputProps) {
         const shared = { id, described, field, value, wrong: problem !== undefined, onChange };
         if (field.control !== 'number' && field.control !== 'text') return <ChoiceControl {...shared} />;
         if (!suggestions && field.suggestions.length > 0) return <NameControl {...shared} />;
-        return <TextControl {...shared} suggestions={suggestions ?? []} />;
+        return <TextControl {...shared} suggestions={suggestions ?? []} onBlur={onBlur} />;
       }}
     </Labelled>
   );

@@ -16,6 +16,10 @@ import {
 
 const OF_MODEL = ['model_flavour', 'revision', 'load_pretrained'];
 
+/** A registered model by its flavour or its name. */
+export const modelCalled = (text: string, models: Model[]): Model | undefined =>
+  models.find(item => item.flavour === text) ?? models.find(item => item.name === text);
+
 export function useDraft(
   layout: Layout,
   schema: SchemaReply,
@@ -75,7 +79,7 @@ export function useDraft(
         : null,
     /** A model by its flavour or the name that it has in the registry. */
     pickModel: (text: string, models: Model[]) => {
-      const known = models.find(item => item.flavour === text || item.name === text);
+      const known = modelCalled(text, models);
       setDraft(was => ({
         ...was,
         model_flavour: known?.flavour ?? text,
