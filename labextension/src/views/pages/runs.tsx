@@ -74,6 +74,8 @@ function useChosen(chosen: ReadonlyMap<string, Run>, live: ReadonlyMap<string, R
   return runs;
 }
 
+const NONE: readonly string[] = [];
+
 interface Props {
   start?: ListView;
   /** The list is another one now: the host keeps it with the tab. */
@@ -88,6 +90,11 @@ export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
     onView?.(next);
   };
   const [editing, setEditing] = useState<{ id: string; column: string } | null>(null);
+  const [lacking, setLacking] = useState(NONE);
+  const lack = useCallback(
+    (keys: readonly string[]) => setLacking(was => (was.join() === keys.join() ? was : keys)),
+    [],
+  );
   const list = useRunList(view);
   const selection = useRunSelection(list.rows, list.query);
   const { drop } = selection;
@@ -110,12 +117,18 @@ export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
       </div>
       <RunFilterBar list={list} view={view} onView={setView}>
         <GroupMenu group={view.group} onChange={group => setView({ ...view, group })} />
-        <ColumnChooser all={list.all} keys={list.keys} onChange={columns => setView({ ...view, columns })} />
+        <ColumnChooser
+          all={list.all}
+          keys={list.keys}
+          lacking={lacking}
+          onChange={columns => setView({ ...view, columns })}
+        />
       </RunFilterBar>
       <RunGrid
         {...list}
         sorting={view.sorting}
         onSort={sorting => setView({ ...view, sorting })}
+        onLacking={lack}
         selection={selection}
         editing={editing}
         onEdit={setEditing}

@@ -10,6 +10,8 @@ interface Props {
   all: readonly Column[];
   /** Keys of those that are shown, in their order. */
   keys: readonly string[];
+  /** Keys of those that are left out for want of room. One that is chosen stays. */
+  lacking?: readonly string[];
   /** null: those that somebody gets who has chosen none. */
   onChange: (keys: readonly string[] | null) => void;
 }
@@ -24,7 +26,7 @@ export function moved<T>(items: readonly T[], from: number, to: number): T[] {
   return next;
 }
 
-function Chooser({ all, keys, onChange }: Props) {
+function Chooser({ all, keys, lacking = [], onChange }: Props) {
   const [text, setText] = useState('');
   const [whole, setWhole] = useState(false);
   const [dragged, setDragged] = useState<number | null>(null);
@@ -106,6 +108,12 @@ function Chooser({ all, keys, onChange }: Props) {
           {off.length - shown.length} more ↓
         </button>
       )}
+      {lacking.length > 0 && (
+        <p className="imgcls-muted">
+          No room for {all.flatMap(({ key, title }) => (lacking.includes(key) ? [title] : [])).join(', ')}:
+          widen the tab, or choose what you need.
+        </p>
+      )}
       <div className="imgcls-columns-foot">
         <span className="imgcls-muted">{plural(on.length, 'column')}; Alt+↑↓ or drag to order</span>
         <button type="button" className="imgcls-plain" onClick={() => onChange(null)}>
@@ -120,9 +128,11 @@ function Chooser({ all, keys, onChange }: Props) {
 }
 
 export function ColumnChooser(props: Props) {
+  const { all, lacking = [] } = props;
+  const keys = props.keys.filter(key => !lacking.includes(key));
   return (
-    <Popover end label={`columns ${props.keys.length} of ${props.all.length}`} title="Columns of the table">
-      {() => <Chooser {...props} />}
+    <Popover end label={`columns ${keys.length} of ${all.length}`} title="Columns of the table">
+      {() => <Chooser {...props} keys={keys} />}
     </Popover>
   );
 }

@@ -26,10 +26,14 @@ export interface Column {
   /** As the query language names it; it is sorted by that, too. */
   key: string;
   title: string;
+  /** The title where there is no room for the whole of it. */
+  short?: string;
   /** What it is, where the title is short. */
   about: string;
   group: string;
   width: number; // CSS pixels
+  /** Least width in which its values are read whole, where that is less. */
+  least?: number;
   sortable: boolean;
   /** Text, which stands at the left; numbers stand at the right. */
   left: boolean;
@@ -53,7 +57,7 @@ export const FIRST_COLUMNS: readonly string[] = [
   'created',
 ];
 
-type Shown = Partial<Pick<Column, 'width' | 'left' | 'path' | 'show' | 'whole' | 'title'>>;
+type Shown = Partial<Pick<Column, 'width' | 'least' | 'left' | 'path' | 'show' | 'whole' | 'title'>>;
 const when =
   (time: (run: Run) => number | null): Column['show'] =>
   (run, now) => {
@@ -63,14 +67,14 @@ const when =
 
 /** How the columns of a run's own fields are shown. */
 const OF_RUNS: Record<string, Shown> = {
-  state: { width: 112, left: true, show: run => run.state },
+  state: { width: 112, least: 94, left: true, show: run => run.state },
   owner: { width: 84, left: true, show: run => run.owner || '–' },
   project: { width: 96, left: true, show: run => run.project },
-  model: { width: 96, left: true, show: modelOf, whole: run => run.model_flavour },
+  model: { width: 96, least: 72, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
-  lr: { title: 'lr', width: 112, show: run => settingText(run.lr) },
+  lr: { title: 'lr', width: 112, least: 62, show: run => settingText(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
-  best: { width: 92, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
+  best: { width: 92, least: 84, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
   monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },
   epoch: {
     width: 68,
@@ -78,7 +82,7 @@ const OF_RUNS: Record<string, Shown> = {
   },
   step: { width: 72, show: run => count(run.step) },
   ran: { width: 82, show: (run, now) => duration(ranFor(run, now)) },
-  created: { width: 66, show: when(run => run.created_at), whole: run => moment(run.created_at) },
+  created: { width: 66, least: 50, show: when(run => run.created_at), whole: run => moment(run.created_at) },
   ended: { width: 64, show: when(run => run.ended_at), whole: run => moment(run.ended_at) },
   started: { width: 68, show: when(run => run.started_at), whole: run => moment(run.started_at) },
   kind: { width: 76, left: true, show: run => run.kind },
@@ -112,9 +116,9 @@ function valueText({ kind, group }: ListedColumn, value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : parameterText(value);
 }
 
-/** About as wide as the title and its arrow, so that it is not cut. */
-const wide = (title: string, least: number): number =>
-  Math.min(170, Math.max(least, title.length * 6.3 + 34));
+/** About as wide as the title, and an arrow beside it, so that it is not cut. */
+export const widthOf = (title: string, sorted = true): number => title.length * 6.3 + (sorted ? 34 : 18);
+const wide = (title: string, least: number): number => Math.min(170, Math.max(least, widthOf(title)));
 
 function columnOf(listed: ListedColumn): Column[] {
   const { key, label, description, group, kind } = listed;
@@ -131,6 +135,7 @@ function columnOf(listed: ListedColumn): Column[] {
       sortable: true,
       left: kind === 'text',
       path: false,
+      ...(kind !== 'text' && { least: 64 }),
       show: run => valueText(listed, run.values?.[key]),
       ...own,
       width: wide(title, own?.width ?? 92),
@@ -144,6 +149,7 @@ const CURVES: Column = {
   about: 'validation by epoch of the metric that decides',
   group: 'run',
   width: 76,
+  least: 56,
   sortable: false,
   left: false,
   path: false,
@@ -180,6 +186,7 @@ export function chosenColumns(
     const value = (run: Run) =>
       fraction ? percent(run.best!.value).replace(/\s*%$/, '') : formatNumber(run.best!.value);
     const title = `best ${metricTitle(only)}${fraction ? ', %' : ''}`;
-    return [{ ...column, title, width: wide(title, 120), show: (run: Run) => (run.best ? value(run) : '–') }];
+    const shown = { title, short: fraction ? 'best, %' : 'best', width: wide(title, 120) };
+    return [{ ...column, ...shown, show: (run: Run) => (run.best ? value(run) : '–') }];
   });
 }

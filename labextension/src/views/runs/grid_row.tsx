@@ -29,6 +29,8 @@ interface Props {
   chosen: Mark;
   now: number;
   columns: readonly Column[];
+  /** The names have less room than most need. */
+  tight: boolean;
   /** The column that is edited in place. */
   editing: string | null;
   onOpen: (run: Run) => void;
@@ -83,7 +85,7 @@ function Name({ run, onOpen }: { run: Run; onOpen: (run: Run) => void }) {
 }
 
 /** A group's name leads to its head; where there is none, it unfolds. */
-function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: RunGroup }) {
+function GroupName({ group, run, unfolded, tight, onOpen, onFold }: Props & { group: RunGroup }) {
   const fold = () => onFold(group, !unfolded);
   return (
     <span className="imgcls-runs-group">
@@ -110,7 +112,7 @@ function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: Ru
           </b>
         </button>
       </span>
-      <span className="imgcls-muted">{kindOf(group)}</span>
+      <span className="imgcls-muted">{kindOf(group, tight)}</span>
     </span>
   );
 }

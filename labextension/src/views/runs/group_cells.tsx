@@ -15,9 +15,9 @@ import { settingText, type Column } from './columns';
 const countOf = (group: RunGroup, test: (state: RunState) => boolean): number =>
   RUN_STATES.filter(test).reduce((sum, state) => sum + (group.states[state] ?? 0), 0);
 
-/** "sweep, 8 runs", "5 seeds" */
-export function kindOf({ kind, runs }: RunGroup): string {
-  if (kind === 'sweep') return `sweep, ${plural(runs, 'run')}`;
+/** "sweep, 8 runs", "5 seeds"; in little room what the row's other cells do not say. */
+export function kindOf({ kind, runs }: RunGroup, short = false): string {
+  if (kind === 'sweep') return short ? 'sweep' : `sweep, ${plural(runs, 'run')}`;
   return kind === 'seeds' ? plural(runs, 'seed') : plural(runs, 'child', 'children');
 }
 

@@ -64,7 +64,7 @@ export function useRowsInView(total: number) {
   const page = () => Math.max(1, Math.floor((box.current!.clientHeight - HEAD) / ROW) - 1);
   const [first, end] = [Math.min(view.first, total), Math.min(view.end, total)];
   const drawn = (at: number) => drawnRows({ first, end, slots }, total, at, moves);
-  return { box, first, end, page, drawn, measure, reveal };
+  return { box, width: view.width, first, end, page, drawn, measure, reveal };
 }
 
 /** Ask for the rows that are in view; not for each through which a fast scroll passes, but for those where it is each

@@ -6,6 +6,7 @@ import {
   useEffect,
   useId,
   useLayoutEffect,
+  useMemo,
   useState,
   type KeyboardEvent,
   type MouseEvent,
@@ -14,14 +15,12 @@ import type { RowPlace, RunRows } from '../data/run_rows';
 import type { Run } from '../data/types';
 import { useNavigate } from '../ui/navigation';
 import type { Column } from './columns';
+import { fitted } from './fitting';
 import { GridHead, type Sorting } from './grid_head';
 import { GridRow } from './grid_row';
 import { markOf, type GridSelection } from './run_selection';
 import { ROW, useNeeded, useRowsInView } from './rows_in_view';
 import './run_grid.css';
-
-const CHECK = 30; // width of the boxes
-const NAME = 184; // least width of the names
 
 interface Props {
   rows: RunRows;
@@ -29,6 +28,10 @@ interface Props {
   live: ReadonlyMap<string, Run>;
   now: number;
   columns: readonly Column[];
+  /** Nobody has chosen the columns: those that have no room are left out. */
+  flexible: boolean;
+  /** Keys of the columns that have no room. */
+  onLacking?: (keys: readonly string[]) => void;
   sorting: Sorting;
   onSort: (sorting: Sorting) => void;
   selection: GridSelection;
@@ -54,12 +57,28 @@ export function rowOf(key: string, at: number, total: number, page: number): num
 }
 
 export function RunGrid(props: Props) {
-  const { rows, live, columns, selection, editing = null, onEdit = nothing, onSave = nothing } = props;
+  const {
+    rows,
+    live,
+    flexible,
+    sorting,
+    selection,
+    editing = null,
+    onEdit = nothing,
+    onSave = nothing,
+  } = props;
+  const { onLacking = nothing } = props;
   const navigate = useNavigate();
   const { query, reply, loading, rows: count } = rows.current();
   const total = count ?? 0;
   const id = useId();
-  const { box, first, end, page, drawn, measure, reveal } = useRowsInView(total);
+  const { box, width, first, end, page, drawn, measure, reveal } = useRowsInView(total);
+  const fit = useMemo(
+    () => fitted(props.columns, width, flexible, sorting.sort),
+    [props.columns, width, flexible, sorting.sort],
+  );
+  const { columns, lacking } = fit;
+  useEffect(() => onLacking(lacking), [onLacking, lacking]);
   // the keys stay on the row that they stand on, wherever it moves
   const [active, setActive] = useState<RowPlace>({ index: 0, key: null });
   const at = Math.min(rows.find(active), Math.max(0, total - 1));
@@ -127,10 +146,6 @@ export function RunGrid(props: Props) {
     box.current?.focus({ preventScroll: true });
   }, [onEdit, box]);
 
-  const template = [`${CHECK}px`, `minmax(${NAME}px, 1fr)`, ...columns.map(({ width }) => `${width}px`)].join(
-    ' ',
-  );
-  const least = CHECK + NAME + columns.reduce((sum, { width }) => sum + width, 0);
   return (
     <div
       className="imgcls-runs"
@@ -153,11 +168,11 @@ export function RunGrid(props: Props) {
       <div
         className="imgcls-runs-inner"
         role="presentation"
-        style={{ minWidth: least, '--imgcls-columns': template } as React.CSSProperties}
+        style={{ minWidth: fit.least, '--imgcls-columns': fit.template } as React.CSSProperties}
       >
         <GridHead
           columns={columns}
-          sorting={props.sorting}
+          sorting={sorting}
           onSort={props.onSort}
           selection={selection}
           total={runs}
@@ -181,6 +196,7 @@ export function RunGrid(props: Props) {
                 chosen={row ? markOf(row, selection) : 'none'}
                 now={run?.running_since == null ? minuteOf(props.now) : props.now}
                 columns={columns}
+                tight={fit.tight}
                 editing={editing !== null && editing.id === run?.id ? editing.column : null}
                 onOpen={open}
                 onFold={rows.fold}

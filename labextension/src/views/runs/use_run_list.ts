@@ -28,6 +28,8 @@ export interface RunList {
   all: readonly Column[];
   columns: readonly Column[];
   keys: readonly string[];
+  /** Nobody has chosen them. */
+  flexible: boolean;
   /** Runs as the stream has brought them. */
   live: ReadonlyMap<string, Run>;
   /** Another text when a run came, went or changed its state. */
@@ -48,13 +50,16 @@ export function useRunList(view: ListView): RunList {
   const [several, setSeveral] = useState(false); // owners
   const { where, sorting, group, columns: wanted } = view;
   const { columns: preferred } = usePreferences();
-  const keys = useMemo(() => {
+  const chosen = useMemo(() => {
     if (wanted) return wanted;
     const exist = known ? new Set([CURVE, ...known.columns.map(({ key }) => key)]) : null;
     const own = exist ? preferred.filter(key => exist.has(key)) : preferred; // a setting may name what is none
-    if (own.length > 0) return own;
-    return several ? ['state', 'owner', ...FIRST_COLUMNS.slice(1)] : FIRST_COLUMNS;
-  }, [wanted, preferred, known, several]);
+    return own.length > 0 ? own : null;
+  }, [wanted, preferred, known]);
+  const keys = useMemo(
+    () => chosen ?? (several ? ['state', 'owner', ...FIRST_COLUMNS.slice(1)] : FIRST_COLUMNS),
+    [chosen, several],
+  );
   const query = useMemo<RowsQuery>(
     () => ({
       ...(where && { where }),
@@ -82,5 +87,6 @@ export function useRunList(view: ListView): RunList {
   const only = oneMetricOf(shown);
   const columns = useMemo(() => chosenColumns(all, keys, only), [all, keys, only]); // the same for each window of rows
   const now = useNow(shown.some(run => run.running_since != null));
-  return { rows, snapshot, query, words, all, columns, keys, live, changes, now };
+  const flexible = chosen === null;
+  return { rows, snapshot, query, words, all, columns, keys, flexible, live, changes, now };
 }

@@ -1,16 +1,19 @@
 // Which rows of one height are in view in a box that scrolls.
 import { useCallback, useLayoutEffect, useRef, useState } from 'react';
 
-/** The box, and its rows in view with some before and behind, `ahead`. height: of the box, CSS pixels. */
+/** The box, and its rows in view with some before and behind, `ahead`. width, height: of the box, CSS pixels; 0 before
+ * it is measured. */
 export function useScrolledRows(rowHeight: number, ahead: number, total: number) {
   const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ first: 0, end: 40, height: 0 });
+  const [view, setView] = useState({ first: 0, end: 40, height: 0, width: 0 });
   const measure = useCallback(() => {
-    const { scrollTop, clientHeight: height } = box.current!;
+    const { scrollTop, clientHeight: height, clientWidth: width } = box.current!;
     const first = Math.max(0, Math.floor(scrollTop / rowHeight) - ahead);
     const end = Math.ceil((scrollTop + height) / rowHeight) + ahead;
     setView(was =>
-      was.first === first && was.end === end && was.height === height ? was : { first, end, height },
+      was.first === first && was.end === end && was.height === height && was.width === width
+        ? was
+        : { first, end, height, width },
     );
   }, [rowHeight, ahead]);
   useLayoutEffect(() => {

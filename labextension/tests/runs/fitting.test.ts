@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest';
+import { FIRST_COLUMNS, allColumns, chosenColumns } from '../../src/views/runs/columns';
+import { fitted } from '../../src/views/runs/fitting';
+
+const KEYS = [...FIRST_COLUMNS, 'batch_size', 'monitor', 'step', 'host', 'notes', 'message'];
+const ALL = allColumns({
+  columns: KEYS.filter(key => key !== 'curve').map(key => ({
+    ...{ key, label: key === 'ran' ? 'time' : key, description: '', group: 'run', kind: 'number' as const },
+  })),
+  groups: {},
+  tags: [],
+});
+const first = chosenColumns(ALL, FIRST_COLUMNS, 'accuracy');
+const keysAt = (room: number, sorted = 'created', flexible = true) =>
+  fitted(first, room, flexible, sorted).columns.map(({ key }) => key);
+const widthsOf = (template: string) => [...template.matchAll(/ (\d+)px/g)].map(match => Number(match[1]));
+
+it('leaves all as they are where there is room, and before it is known how much', () => {
+  for (const room of [0, 2000]) {
+    const fit = fitted(first, room, true, 'created');
+    expect(fit.columns).toBe(first);
+    expect(widthsOf(fit.template)).toEqual(first.map(({ width }) => Math.floor(width)));
+    expect([fit.lacking, fit.tight]).toEqual([[], false]);
+  }
+});
+
+it('makes columns narrower first, so that names are read', () => {
+  const fit = fitted(first, 1050, true, 'created');
+  expect(fit.columns.map(({ key }) => key)).toEqual(FIRST_COLUMNS);
+  expect([fit.lacking, fit.tight]).toEqual([[], false]);
+  const widths = widthsOf(fit.template);
+  expect(1050 - 30 - widths.reduce((sum, width) => sum + width, 0)).toBeGreaterThanOrEqual(270);
+  expect(widths.every((width, place) => width >= (first[place]!.least ?? first[place]!.width))).toBe(true);
+  expect(fit.columns.find(({ key }) => key === 'best')!.title).toBe('best, %');
+});
+
+it('then leaves out those that nobody chose, never the one that sorts, and does not scroll sideways', () => {
+  expect(keysAt(620)).toEqual(['state', 'model', 'lr', 'best', 'created']);
+  expect(keysAt(620, 'size')).toContain('size');
+  for (let room = 480; room < 1400; room += 10) {
+    const fit = fitted(first, room, true, 'created');
+    expect(fit.least).toBeLessThanOrEqual(room);
+    expect([...fit.columns.map(({ key }) => key), ...fit.lacking].sort()).toEqual([...FIRST_COLUMNS].sort());
+  }
+});
+
+it('keeps what was chosen: then the table scrolls', () => {
+  expect(keysAt(620, 'created', false)).toEqual(FIRST_COLUMNS);
+  expect(fitted(first, 620, false, 'created').least).toBeGreaterThan(620);
+});
