@@ -198,3 +198,25 @@ it('says that the figures stand still while no executor looks after the run', as
   expect(await shown('alive')).not.toContain('stand still');
   expect(await shown('suspended')).toContain(`the figures stand still, the run may go on. ${message}`);
 });
+
+it('says what the curves wait for, and of a run that has ended why there are none', async () => {
+  const drawings = async (part: Partial<RunDetail>) => {
+    await act(async () => root.render(null));
+    await show(() => aRunDetail({ step: 0, epoch: 0, updated_at: Date.now() / 1000 - 6, ...part }));
+    return [...host.querySelectorAll('.imgcls-plot-empty')].map(each => each.textContent);
+  };
+  expect(await drawings({ kind: 'notebook', state: 'starting', phase: 'starting the kernel' })).toEqual([
+    'starting: starting the kernel, 6 sThe curve begins with the first training in a cell.',
+    'After the first validation',
+  ]);
+  expect((await drawings({ kind: 'notebook', state: 'running', phase: 'cell 2 of 5' }))[0]).toBe(
+    'cell 2 of 5, 6 sThe curve begins with the first training in a cell.',
+  );
+  expect((await drawings({ state: 'running', phase: 'loading the model' }))[0]).toContain('the first step');
+  expect((await drawings({ state: 'queued' }))[0]).toBe('It waits in the queue');
+  expect(await drawings({ kind: 'notebook', state: 'succeeded' })).toEqual([
+    'No cell of the notebook trained in this run',
+    'It was not validated',
+  ]);
+  expect((await drawings({ state: 'failed' }))[0]).toBe('It ended before its first step');
+});

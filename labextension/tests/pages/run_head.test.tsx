@@ -1,7 +1,7 @@
 import { act } from 'react';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Head } from '../../src/views/pages/run_head';
-import { waitText } from '../../src/views/pages/run_waits';
+import { waitText } from '../../src/views/ui/run_waits';
 import { SourceProvider } from '../../src/views/data/source';
 import type { RunDetail, Run } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
@@ -171,4 +171,22 @@ it('edits tags and name where they stand, and leaves the focus where the edit be
 
   await draw({ tags: ['good'], may_change: false });
   expect([host.querySelector('.imgcls-tags'), host.textContent?.includes('good')]).toEqual([null, true]);
+});
+
+it('puts what is used less into a menu where there is no room, which ends when something of it is done', async () => {
+  vi.spyOn(Element.prototype, 'getBoundingClientRect').mockReturnValue(new DOMRect(0, 0, 620, 30));
+  const inline = ['a run', 'Resume', 'Clone…', 'Compare…', '⋯More'];
+  expect(await show({ state: 'failed', resumable: true })).toEqual(expect.arrayContaining(inline));
+  const menu = () => host.querySelector('[role=dialog][aria-label="More to do with the run"]');
+  const press = (text: string) =>
+    act(async () => [...host.querySelectorAll('button')].find(each => each.textContent === text)!.click());
+  expect(menu()).toBeNull();
+  await press('⋯More');
+  const items = [...menu()!.querySelectorAll('button')].map(each => each.textContent);
+  expect(items).toEqual(['Change…', 'Resume with…', 'Fork…', 'Sweep…', 'TensorBoard', 'Delete…']);
+  await press('Delete…');
+  expect(menu()!.querySelector('[role=alertdialog]')).not.toBeNull(); // it asks first
+  await press('Resume with…');
+  expect(menu()).toBeNull();
+  expect(host.querySelector('.imgcls-action-forms')).not.toBeNull();
 });

@@ -5,7 +5,7 @@ import { seriesColour } from '../ui/theme';
 import type { Column } from './differences';
 import { isNumeric, varies, type Fact } from './facts';
 import { useIsLit, useLights } from './highlight';
-import { useWidth } from './use_width';
+import { useWidth } from '../ui/use_width';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import '../ui/toolbar.css';

@@ -1,5 +1,5 @@
 // The charts of a run in a cell: its loss, and the validation metric that is chosen.
-import { useId, useMemo, useState } from 'react';
+import { useId, useMemo, useState, type ReactNode } from 'react';
 import { isActive, type RunDetail } from '../data/types';
 import { useSeries } from '../data/use_series';
 import { Chart } from '../ui/chart';
@@ -7,6 +7,7 @@ import { CurveTools, useChartOptions } from '../ui/chart_tools';
 import { isFraction, metricTitle } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useMarks } from '../ui/run_changes';
+import { PointsWait, validationWait } from '../ui/run_waits';
 import { useZoom } from '../ui/zoom';
 import { lineOf } from './series_line';
 
@@ -63,10 +64,11 @@ export function LiveCharts({ run }: { run: RunDetail }) {
   const { axis, log, smoothing } = options;
   const ids = useMemo(() => [run.id], [run.id]);
   const tags = useMemo(() => [...LOSS, chosen], [chosen]);
-  const { store, error } = useSeries(ids, tags, axis, isActive(run.state));
+  const { store, loading, error } = useSeries(ids, tags, axis, isActive(run.state));
   const zoom = useZoom(axis);
   const marks = useMarks(run, axis, step => store.timeAt(run.id, 'loss/train', step));
   const shared = { axis, zoom, marks, sync: `imgcls-live-${run.id}`, height: HEIGHT };
+  const empty = (wait: ReactNode) => (loading ? 'Reading the curves…' : wait);
   const line = (tag: string, label: string, colour: number) =>
     lineOf(store, run.id, tag, axis, { label, colour });
   return (
@@ -81,12 +83,14 @@ export function LiveCharts({ run }: { run: RunDetail }) {
           title="Loss"
           log={log}
           smoothing={smoothing}
+          empty={empty(<PointsWait run={run} />)}
           lines={[line('loss/train', 'training', 0), line('loss/val', 'validation', 1)]}
         />
         <Chart
           {...shared}
           title={chartTitle(chosen)}
           unit={isFraction(chosen) ? 'fraction' : undefined}
+          empty={empty(validationWait(run))}
           lines={[line(chosen, 'validation', 1)]}
         />
       </div>

@@ -7,6 +7,7 @@ import { lineOf, pastLineOf } from '../live/series_line';
 import type { RunDetail } from '../data/types';
 import { useMarks } from '../ui/run_changes';
 import { Problem } from '../ui/messages';
+import { PointsWait, validationWait } from '../ui/run_waits';
 import { useZoom } from '../ui/zoom';
 
 interface Plan {
@@ -66,7 +67,7 @@ export function Curves({ run, active, options, children }: CurvesProps) {
   const { axis } = options;
   const { id } = run;
   const ids = useMemo(() => [id], [id]);
-  const { store, points, error } = useSeries(ids, ALL_TAGS, axis, active);
+  const { store, points, loading, error } = useSeries(ids, ALL_TAGS, axis, active);
   const marks = useMarks(run, axis, step => points.store.timeAt(id, 'loss/train', step));
   const zoom = useZoom(axis);
   const detail = useDetail(store, ids, ALL_TAGS, axis, zoom.window);
@@ -103,6 +104,15 @@ export function Curves({ run, active, options, children }: CurvesProps) {
                   legend={plan.tags.length > 1}
                   unit={plan.unit}
                   note={plan.note}
+                  empty={
+                    loading ? (
+                      'Reading the curves…'
+                    ) : plan.note === 'validation' ? (
+                      validationWait(run)
+                    ) : (
+                      <PointsWait run={run} />
+                    )
+                  }
                 />
               )}
               {i === 2 && children}

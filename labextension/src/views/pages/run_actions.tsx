@@ -1,11 +1,13 @@
 // The buttons of a run's page. Each has its place whatever the state of the run: what cannot be done now is disabled and
-// says why, so that no button moves under the pointer. The forms that they open stand below the head.
-import { useState } from 'react';
+// says why, so that no button moves under the pointer. Where there is no room for all, a menu has those that are used
+// less. The forms that they open stand below the head.
+import { Fragment, useState, type ComponentProps, type MouseEvent, type ReactNode } from 'react';
 import { ConfirmButton } from '../ui/confirm_button';
 import { runsStoreOf } from '../data/runs_store';
 import { useAction, type Action } from '../data/use_query';
 import { StateButton as RunState } from '../live/state_button';
-import { useNavigate } from '../ui/navigation';
+import { useNavigate, type Place } from '../ui/navigation';
+import { Popover } from '../ui/popover';
 import { ChangeForm, whyNoChange } from '../forms/change_form';
 import { ForkForm, whyNoFork } from '../forms/fork_form';
 import { ResumeForm } from '../forms/resume_form';
@@ -97,39 +99,38 @@ function ForkButton({ run, form, onForm }: ButtonsProps) {
   );
 }
 
-/** Where one can go from a run. */
-function PlaceButtons({ run: { id, kind, attempt, view_only } }: { run: RunDetail }) {
+/** A button that leads to another place. */
+const Leads = ({ to, children, ...rest }: { to: Place } & ComponentProps<typeof Button>) => {
   const navigate = useNavigate();
   return (
-    <>
-      {kind === 'notebook' && (
-        <Button
-          disabled={attempt === 0}
-          title={attempt === 0 ? 'It has not begun yet' : undefined}
-          onClick={() => navigate({ view: 'executed-notebook', id })}
-        >
-          Open notebook
-        </Button>
-      )}
-      {kind === 'train' && <Button onClick={() => navigate({ view: 'new-run', from: id })}>Clone…</Button>}
-      {(kind === 'train' || kind === 'notebook') && (
-        <>
-          <Button onClick={() => navigate({ view: 'new-sweep', from: id })}>Sweep…</Button>
-          <Button onClick={() => navigate({ view: 'compare', ids: [id] })}>Compare…</Button>
-        </>
-      )}
-      {kind !== 'task' && (
-        <Button
-          disabled={view_only}
-          title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
-          onClick={() =>
-            navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
-          }
-        >
-          TensorBoard
-        </Button>
-      )}
-    </>
+    <Button {...rest} onClick={() => navigate(to)}>
+      {children}
+    </Button>
+  );
+};
+
+function NotebookButton({ run: { id, attempt } }: { run: RunDetail }) {
+  const begun = attempt > 0;
+  return (
+    <Leads
+      to={{ view: 'executed-notebook', id }}
+      disabled={!begun}
+      title={begun ? undefined : 'It has not begun yet'}
+    >
+      Open notebook
+    </Leads>
+  );
+}
+
+function TensorBoardButton({ run: { id, kind, view_only } }: { run: RunDetail }) {
+  return (
+    <Leads
+      to={{ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) }}
+      disabled={view_only}
+      title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
+    >
+      TensorBoard
+    </Leads>
   );
 }
 
@@ -154,24 +155,82 @@ function DeleteButton({ run, action: { busy, act }, onDeleted }: ButtonsProps & 
   );
 }
 
-/** The row of buttons. What the user of this server may not do at all is not offered. */
-export function Actions(props: ButtonsProps & { onDeleted: () => void }) {
+type ActionsProps = ButtonsProps & { onDeleted: () => void };
+
+/** All buttons of a run in their order; `first`: it stays in the row where there is no room for all. What the user of this
+ * server may not do at all is not offered. */
+function buttonsOf(props: ActionsProps): { name: string; first?: boolean; button: ReactNode }[] {
   const { run } = props;
+  const { id, kind, may_change: may } = run;
+  const [trains, measures] = [kind === 'train', kind === 'train' || kind === 'notebook'];
+  const state = (
+    <span className="imgcls-action-state">
+      <StateButton {...props} />
+    </span>
+  );
+  const all = [
+    { name: 'state', first: true, button: may && state },
+    { name: 'change', button: may && trains && <ChangeButton {...props} /> },
+    { name: 'resume', button: may && trains && <ResumeWithButton {...props} /> },
+    { name: 'fork', button: may && trains && <ForkButton {...props} /> },
+    { name: 'notebook', first: true, button: kind === 'notebook' && <NotebookButton run={run} /> },
+    {
+      name: 'clone',
+      first: true,
+      button: trains && <Leads to={{ view: 'new-run', from: id }}>Clone…</Leads>,
+    },
+    { name: 'sweep', button: measures && <Leads to={{ view: 'new-sweep', from: id }}>Sweep…</Leads> },
+    {
+      name: 'compare',
+      first: true,
+      button: measures && <Leads to={{ view: 'compare', ids: [id] }}>Compare…</Leads>,
+    },
+    { name: 'tensorboard', button: kind !== 'task' && <TensorBoardButton run={run} /> },
+    { name: 'delete', button: may && <DeleteButton {...props} /> },
+  ];
+  return all.filter(each => each.button);
+}
+
+const MANY = 4; // buttons for which there is always room
+
+/** The row of buttons. narrow: those that are used less are in a menu, so that the row stays one. */
+export function Actions({ narrow, ...props }: ActionsProps & { narrow: boolean }) {
+  const all = buttonsOf(props);
+  const folds = narrow && all.length > MANY;
   return (
     <div className="imgcls-buttons">
-      {run.may_change && (
-        <span className="imgcls-action-state">
-          <StateButton {...props} />
-        </span>
+      {all
+        .filter(({ first }) => first || !folds)
+        .map(({ name, button }) => (
+          <Fragment key={name}>{button}</Fragment>
+        ))}
+      {folds && (
+        <Popover end label={<MoreSign />} title="More to do with the run">
+          {close => (
+            <div className="imgcls-action-menu" onClick={event => isDone(event) && close()}>
+              {all
+                .filter(({ first }) => !first)
+                .map(({ name, button }) => (
+                  <Fragment key={name}>{button}</Fragment>
+                ))}
+            </div>
+          )}
+        </Popover>
       )}
-      {run.may_change && run.kind === 'train' && <ChangeButton {...props} />}
-      {run.may_change && run.kind === 'train' && <ResumeWithButton {...props} />}
-      {run.may_change && run.kind === 'train' && <ForkButton {...props} />}
-      <PlaceButtons run={run} />
-      {run.may_change && <DeleteButton {...props} />}
     </div>
   );
 }
+
+const MoreSign = () => (
+  <>
+    <span aria-hidden="true">⋯</span>
+    <span className="imgcls-sr">More</span>
+  </>
+);
+
+/** Whether a click in the menu has done what it is for: a question that it asks does not end it. */
+const isDone = ({ target }: MouseEvent): boolean =>
+  target instanceof Element && target.closest('button') !== null && !target.closest('.imgcls-confirms');
 
 /** The form that a button has opened, and the error of the last action. */
 export function ActionForms({ run, action, form, onForm }: ButtonsProps) {

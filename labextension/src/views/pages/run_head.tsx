@@ -13,7 +13,8 @@ import { ActionForms, Actions, useActions } from './run_actions';
 import { EditableTitle } from './editable_title';
 import { OwnerChip } from './owner';
 import { Tags } from './run_tags';
-import { Waits } from './run_waits';
+import { Waits } from '../ui/run_waits';
+import { useWidth } from '../ui/use_width';
 import '../ui/inputs.css';
 import './run_head.css';
 
@@ -86,6 +87,8 @@ function ForkChip({ run }: { run: RunDetail }) {
   );
 }
 
+const WHOLE = 1000; // CSS pixels in which the name and all buttons stand side by side
+
 export function Head({
   run,
   connection,
@@ -102,12 +105,13 @@ export function Head({
       ? `attempt ${run.attempt}${run.resumed_at_step == null ? '' : `, resumed at step ${count(run.resumed_at_step)}`}`
       : null;
   const actions = useActions();
+  const [line, width] = useWidth<HTMLDivElement>();
   return (
     <>
       <div className="imgcls-head">
-        <div className="imgcls-head-line">
+        <div className="imgcls-head-line" ref={line}>
           <Title run={run} />
-          <Actions run={run} {...actions} onDeleted={onDeleted} />
+          <Actions run={run} {...actions} narrow={width > 0 && width < WHOLE} onDeleted={onDeleted} />
         </div>
         <div className="imgcls-chips">
           <Chip>

@@ -8,7 +8,7 @@ import { useNavigate } from '../ui/navigation';
 import { Dot, Progress, StatusText, timeLeft } from '../ui/run_state';
 import { Sentence } from '../ui/sentence';
 import { Sparkline } from '../ui/sparkline';
-import { PhaseWait } from './run_waits';
+import { PhaseWait } from '../ui/run_waits';
 import './sidebar_section.css';
 import './run_row.css';
 

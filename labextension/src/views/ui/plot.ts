@@ -1,5 +1,6 @@
 // How the one chart draws: uPlot, wrapped once. Lines over one axis, thinned to the pixels, drawn at most once a frame
 // and only while seen. Used by chart.tsx alone; it knows nothing of runs, sources or React.
+import type { ReactNode } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { decimate, smooth, within, type Points } from './decimate';
@@ -43,7 +44,7 @@ export interface ChartProps {
   /** Places on the x axis with a text, such as where a setting was changed. */
   marks?: readonly Mark[];
   /** What is said in the place of the drawing while there are no points. */
-  empty?: string;
+  empty?: ReactNode;
   legend?: boolean;
   /** Groups of lines that are not drawn, where the page's own legend hides them. */
   hidden?: ReadonlySet<string>;

@@ -1,8 +1,8 @@
 // What a run waits for, and for how long by now: in the queue, at its start, at the stop that it was asked for.
 import { useState } from 'react';
 import { isActive, type Run } from '../data/types';
-import { duration } from '../ui/format';
-import { useNow } from '../ui/use_now';
+import { duration } from './format';
+import { useNow } from './use_now';
 
 /** "6 s". Whole seconds: tenths would flicker. */
 const seconds = (since: number, now: number): string =>
@@ -50,3 +50,22 @@ export function PhaseWait({ run }: { run: Run }) {
     </span>
   );
 }
+
+/** What the curves of a run wait for, in the place of their drawing; of a run that has ended, why there are none. */
+export function PointsWait({ run }: { run: Run }) {
+  const { kind, state, step, unreachable } = run;
+  const notebook = kind === 'notebook';
+  if (!isActive(state)) return <>{notebook ? 'No cell of the notebook trained in this run' : 'It ended before its first step'}</>;
+  if (unreachable || step > 0) return <>No points yet</>;
+  if (state === 'queued') return <>It waits in the queue</>;
+  return (
+    <>
+      <PhaseWait run={run} />
+      <span>The curve begins with {notebook ? 'the first training in a cell' : 'the first step'}.</span>
+    </>
+  );
+}
+
+/** The same for what each validation brings. */
+export const validationWait = ({ state }: Run): string =>
+  isActive(state) ? 'After the first validation' : 'It was not validated';
