@@ -55,7 +55,8 @@ export function PhaseWait({ run }: { run: Run }) {
 export function PointsWait({ run }: { run: Run }) {
   const { kind, state, step, unreachable } = run;
   const notebook = kind === 'notebook';
-  if (!isActive(state)) return <>{notebook ? 'No cell of the notebook trained in this run' : 'It ended before its first step'}</>;
+  if (!isActive(state))
+    return <>{notebook ? 'No cell of the notebook trained in this run' : 'It ended before its first step'}</>;
   if (unreachable || step > 0) return <>No points yet</>;
   if (state === 'queued') return <>It waits in the queue</>;
   return (
