@@ -113,7 +113,17 @@ export class FakeSource implements Source {
 
   query = async (kind: string, params: unknown): Promise<never> => this.#answer(kind, params);
   image = async (request: unknown): Promise<Blob> => this.#answer('image', request);
-  command = async (name: string, args: unknown): Promise<never> => this.#answer(name, args);
+  /** Of the last command: what gives it up, and what hears how much of its file is sent. */
+  given: { signal?: AbortSignal; onSent?: (bytes: number) => void } = {};
+  command = async (
+    name: string,
+    args: unknown,
+    signal?: AbortSignal,
+    onSent?: (bytes: number) => void,
+  ): Promise<never> => {
+    this.given = { signal, onSent };
+    return this.#answer(name, args);
+  };
 
   subscribe = (
     topic: Topic,

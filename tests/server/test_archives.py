@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from serving import Api, ended
 
 from imgcls_lab import project_archive
 from imgcls_lab.schemas import ConfigEdit, JobView, ProjectEdit, ProjectExport, SubmitRequest
+from imgcls_lab.server import archives, downloads
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.server.archives import PIECE
 from imgcls_lab.settings import Settings
@@ -154,3 +156,49 @@ async def test_a_large_upload_is_written_while_it_comes(api: Api, settings: Sett
     assert (settings.exports_dir / uploaded.json["name"]).read_bytes() == content
     assert (await api("POST", "archives?name=none.tar", b"")).status == 400
     assert len([*settings.exports_dir.iterdir()]) == 1
+
+
+async def half(api: Api, port: int, verb: str, path: str, length: int = 0) -> asyncio.StreamWriter:
+    """A client that has begun to send or to read a file, and does not go on."""
+    reader, writer = await asyncio.open_connection("localhost", port)
+    head = f"{verb} {api.base_url}imgcls/api/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+    writer.write((head + "".join(f"{name}: {value}\r\n" for name, value in api.headers.items()) + "\r\n").encode())
+    if length:
+        writer.write(b"x" * PIECE)
+    else:
+        assert b" 200 " in await reader.readline()
+    await writer.drain()
+    return writer
+
+
+async def becomes(status: int, api: Api, *request: Any) -> bool:
+    """Whether a request is answered so in the end."""
+    deadline = time.monotonic() + 60
+    while (await api(*request)).status != status:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+async def test_who_gives_up_a_download_leaves_its_place_to_others(
+    api: Api, jp_http_port: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MAX_DOWNLOADS", 1)
+    settings.exports_dir.mkdir()
+    (settings.exports_dir / "big.tar").write_bytes(bytes(24 * 2**20))  # more than the buffers of both ends hold
+    client = await half(api, jp_http_port, "GET", "archives/big.tar")
+    assert (await api("GET", "archives/big.tar")).status == 503
+    client.close()
+    assert await becomes(200, api, "GET", "archives/big.tar")
+
+
+async def test_who_gives_up_an_upload_leaves_its_place_to_others_and_no_file(
+    api: Api, jp_http_port: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_UPLOADS", 1)
+    client = await half(api, jp_http_port, "POST", "archives?name=half.tar", 2 * PIECE)
+    assert await becomes(503, api, "POST", "archives?name=other.tar", b"it")
+    client.close()
+    assert await becomes(201, api, "POST", "archives?name=whole.tar", b"it")
+    assert all("half" not in path.name for path in settings.exports_dir.iterdir())

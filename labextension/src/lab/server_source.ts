@@ -4,6 +4,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
 import { SourceError, type BatchOf, type ConnectionState, type Source } from '../views/data/source';
 import type { ErrorReply, Topic } from '../views/data/types';
+import { sending } from './sending';
 import { Stream } from './stream';
 
 const PREFIX = 'imgcls/api';
@@ -367,11 +368,16 @@ export class ServerSource implements Source {
     this.#stream.subscribe(topic, onBatch, onState, signal);
   }
 
-  async command<K extends Command>(name: K, args: Args[K], signal?: AbortSignal): Promise<Reply[K]> {
+  async command<K extends Command>(
+    name: K,
+    args: Args[K],
+    signal?: AbortSignal,
+    onSent?: (bytes: number) => void,
+  ): Promise<Reply[K]> {
     const call = commandCall(name, args);
     const note = await this.beforeCommand?.(call);
     try {
-      const reply = await this.#call(call, signal);
+      const reply = await this.#call(call, signal, onSent);
       note?.(reply ?? null);
       return reply as Reply[K];
     } catch (error) {
@@ -380,13 +386,17 @@ export class ServerSource implements Source {
     }
   }
 
-  async #call(call: Call, signal?: AbortSignal): Promise<unknown> {
-    const response = await this.#send(call, signal);
+  async #call(call: Call, signal?: AbortSignal, onSent?: (bytes: number) => void): Promise<unknown> {
+    const response = await this.#send(call, signal, onSent);
     return response.status === 204 ? undefined : response.json();
   }
 
   /** The answer to a call. Rejects with the server's sentence if it refuses. */
-  async #send({ verb, path, query, body, file }: Call, signal?: AbortSignal): Promise<Response> {
+  async #send(
+    { verb, path, query, body, file }: Call,
+    signal?: AbortSignal,
+    onSent?: (bytes: number) => void,
+  ): Promise<Response> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) {
       if (value === undefined) continue;
@@ -398,7 +408,8 @@ export class ServerSource implements Source {
     if (verb !== 'GET' && verb !== 'DELETE') init.body = file ?? JSON.stringify(body ?? {});
     let response: Response;
     try {
-      response = await ServerConnection.makeRequest(url, init, this.#settings);
+      const settings = file && onSent ? { ...this.#settings, fetch: sending(file, onSent) } : this.#settings;
+      response = await ServerConnection.makeRequest(url, init, settings);
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new SourceError(

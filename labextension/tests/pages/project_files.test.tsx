@@ -45,7 +45,7 @@ it('writes a file, says how far it is, and offers it', async () => {
   expect(source.asked).toContainEqual(['projects.export', { id: 3, checkpoints: 'best' }]);
   await wait();
   expect(host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow')).toBe('25');
-  expect(host.textContent).toContain('Writing the file: 1.0 MB of 4.0 MB');
+  expect(host.textContent).toContain('Writing the file: 1.0 MB of 4.0 MB, 25 %');
   expect(button('Write the file')!.disabled).toBe(true);
   job = aJob({
     state: 'succeeded',
@@ -110,6 +110,26 @@ it('sends a file of this computer into a project that is there, and leads to it'
   expect(host.textContent).toContain('is here already');
   await press('pets');
   expect(places).toEqual([{ view: 'project', id: 3 }]);
+});
+
+it('says how much of a file is sent, and gives it up', async () => {
+  let refuse: (reason: Error) => void = () => undefined;
+  const source = await show(<ProjectImport projects={[]} />, {
+    'archives.upload': () => new Promise<never>((_, reject) => (refuse = reject)),
+  });
+  const input = host.querySelector<HTMLInputElement>('input[type=file]')!;
+  Object.defineProperty(input, 'files', { value: [new File(['x'.repeat(2000)], 'pets.tar')] });
+  await act(async () => void input.dispatchEvent(new Event('change', { bubbles: true })));
+  const bar = () => host.querySelector('[role=progressbar]');
+  expect(host.textContent).toContain('Sending pets.tar: 0 B of 2.0 kB, 0 %');
+  await act(async () => source.given.onSent!(860));
+  expect(bar()!.getAttribute('aria-valuenow')).toBe('43');
+  expect(host.textContent).toContain('Sending pets.tar: 860 B of 2.0 kB, 43 %');
+  await press('Cancel');
+  expect(source.given.signal!.aborted).toBe(true);
+  await act(async () => refuse(new Error('aborted')));
+  expect([bar(), host.textContent!.includes('aborted')]).toEqual([null, false]);
+  expect(button('Choose a file…')!.disabled).toBe(false);
 });
 
 it('says why a file is refused', async () => {

@@ -1123,7 +1123,7 @@ export interface ProjectImportRequest {
 /**
  * Work of the server. subject: the project, file or part of the storage that it is about.
  *
- * done, total: bytes, or files where something is freed; 0 of 0 until it is known. message: why it failed. The last
+ * done, total: bytes; 0 of 0 until it is known. message: why it failed. The last
  * three: what it came to, by its kind. It is gone with the server: what it had not finished leaves nothing behind.
  */
 export interface Job {

@@ -41,8 +41,14 @@ export interface Source {
     onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ): void;
-  /** `signal`: the caller gives the command up, if it has not begun. */
-  command<K extends Command>(name: K, args: Args[K], signal?: AbortSignal): Promise<Reply[K]>;
+  /** `signal`: the caller gives the command up, if it has not begun. `onSent`: hears how many bytes of a file that is sent
+   * are on their way, where the host can tell. */
+  command<K extends Command>(
+    name: K,
+    args: Args[K],
+    signal?: AbortSignal,
+    onSent?: (bytes: number) => void,
+  ): Promise<Reply[K]>;
 }
 
 /** What a source rejects with: a sentence for the user, field by field where there is more to say. */

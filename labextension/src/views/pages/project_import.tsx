@@ -13,7 +13,7 @@ import { ago, bytes, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { CommandSentence } from './command_sentence';
-import { JobProgress } from './job_progress';
+import { Advance, JobProgress } from './job_progress';
 import { Sentences } from './sentences';
 import '../ui/inputs.css';
 import '../ui/layout.css';
@@ -147,6 +147,7 @@ export function ProjectImport({ projects }: { projects: Project[] }) {
   const [target, setTarget] = useState<Target>({});
   const [path, setPath] = useState('');
   const [sending, setSending] = useState<{ file: File; stop: AbortController } | null>(null);
+  const [sent, setSent] = useState(0);
   const [error, setError] = useState<string | null>(null);
   const chosen = useRef<HTMLInputElement>(null);
   const watched = useJob({ kind: 'import' }, ['projects', 'configs', 'archives', 'views', 'runColumns'], () =>
@@ -159,9 +160,10 @@ export function ProjectImport({ projects }: { projects: Project[] }) {
     const stop = new AbortController();
     setError(null);
     setSending({ file, stop });
+    setSent(0);
     try {
-      const sent = await source.command('archives.upload', { name: file.name, file }, stop.signal);
-      read({ archive: sent.name });
+      const kept = await source.command('archives.upload', { name: file.name, file }, stop.signal, setSent);
+      read({ archive: kept.name });
     } catch (problem) {
       setError(stop.signal.aborted ? null : messageOf(problem));
     } finally {
@@ -216,12 +218,12 @@ export function ProjectImport({ projects }: { projects: Project[] }) {
         </Button>
       </form>
       {sending && (
-        <div className="imgcls-job">
-          <span className="imgcls-note" role="status">
-            Sending {sending.file.name}, {bytes(sending.file.size)}…
-          </span>
-          <Button onClick={() => sending.stop.abort()}>Cancel</Button>
-        </div>
+        <Advance
+          doing={`Sending ${sending.file.name}`}
+          done={sent}
+          total={sending.file.size}
+          onCancel={() => sending.stop.abort()}
+        />
       )}
       <Problem>{error}</Problem>
       <JobProgress watched={watched} doing="Reading the file" />
