@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -24,6 +25,21 @@ NAME = "a long training of the demo, seed 3"
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two slots of the processor, which are the devices of a machine without a GPU."""
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
+
+
+@pytest.fixture(autouse=True)
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub's cache with a model for images of 5 MB, and one for texts, which is other programs'."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name, files in (("images", ("config.json", "preprocessor_config.json")), ("texts", ("config.json",))):
+        snapshot = tmp_path / "hub" / f"models--org--{name}" / "snapshots" / "abc"
+        snapshot.mkdir(parents=True)
+        (snapshot.parents[1] / "refs").mkdir()
+        (snapshot.parents[1] / "refs" / "main").write_text("abc")
+        for file in files:
+            (snapshot / file).write_text("{}")
+        (snapshot / "model.safetensors").write_bytes(bytes(5_000_000))
+    return tmp_path / "hub"
 
 
 def look(desk: Desk, name: str) -> None:
@@ -59,7 +75,12 @@ def in_storage(desk: Desk) -> Callable[[str], Locator]:
     return lambda kind: section.locator(f"[data-part={kind}]")
 
 
-def test_devices_are_looked_at_executors_ended_and_storage_freed(desk: Desk, lab: Lab) -> None:
+def clear(part: Locator) -> None:
+    part.get_by_role("button", name="Clear…").click()
+    part.get_by_role("alertdialog").get_by_role("button", name="Clear", exact=True).click()
+
+
+def test_devices_are_looked_at_executors_ended_and_storage_freed(desk: Desk, lab: Lab, hub_cache: Path) -> None:
     fill(lab)
     start_demo(desk)
     run = launch(desk, **{"epochs": "300", "run-name": NAME})
@@ -90,6 +111,10 @@ def test_devices_are_looked_at_executors_ended_and_storage_freed(desk: Desk, lab
     expect(part("backups")).to_contain_text("Freed 3.0 MB.")
     expect(part("backups")).to_contain_text("1 copy")
 
+    clear(part("hub"))
+    expect(part("hub")).to_contain_text("1 run is live and may use models from the hub.")
+    assert len(list(hub_cache.iterdir())) == 2
+
     executors = desk.main.get_by_role("region", name="Executors")
     executors.get_by_role("button", name="Stop…").click()
     executors.get_by_role("alertdialog").get_by_role("button", name="Stop").click()
@@ -102,6 +127,13 @@ def test_devices_are_looked_at_executors_ended_and_storage_freed(desk: Desk, lab
     expect(desk.run_page("running")).to_have_attribute("data-run", run)
     desk.main.get_by_role("button", name="Stop", exact=True).click()
     desk.run_page("stopped")
+
+    panel.get_by_role("region", name="Devices").get_by_role("button", name="0 of 2 busy").click()
+    expect(part("hub")).to_contain_text("1 model")
+    clear(part("hub"))
+    expect(part("hub")).to_contain_text("Freed 5.0 MB.")
+    expect(part("hub")).to_contain_text("0 models")
+    assert [folder.name for folder in hub_cache.iterdir()] == ["models--org--texts"]
 
 
 def test_an_alert_that_is_put_away_stays_so_in_each_tab_until_it_is_taken_back(desk: Desk, lab: Lab) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
-from imgcls_lab.schemas import ConfigEdit, ProjectEdit
+from benchmarks.labs import started
+from imgcls_lab.events import CheckpointSaved, EpochEnded, EventWriter, Finished, Metrics, RunState
+from imgcls_lab.schemas import ConfigEdit, ProjectEdit, SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, attempts
+from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.verdict import Verdict
 from tests.browser.accessibility import faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.many_runs import write_runs
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
 RUNS = 90
+WEIGHTS = bytes(range(250)) * 1200
 CONFIG = {"root": "/data/flowers", "model_flavour": "timm/resnet50.a1_in1k", "lr": 1e-3, "epochs": 12}
 
 
@@ -29,6 +35,61 @@ def fill(lab: Lab) -> None:
         for change in ({"lr": 5e-4}, {"lr": 5e-4, "batch_size": 64, "label_smoothing": 0.1}):
             store.configs.edit(base.id, ConfigEdit(name="baseline", config={**CONFIG, **change}))
         store.configs.add(ConfigEdit(name="ema", config={**CONFIG, "ema_decay": 0.99}, project_id=flowers.id))
+
+
+def train(lab: Lab, name: str) -> str:
+    """A run of the project “flowers” that has ended, as its process and its daemon leave one, with a checkpoint."""
+    with Store.open(Settings(home=str(lab.home))) as store:
+        project = store.projects.find("flowers").id
+        run = store.runs.submit(SubmitRequest(config=CONFIG, name=name, project_id=project)).id
+        with store.database.write() as session:
+            attempts.claim(session, "lab-1", "lab-1", lambda _: ["cpu:0"])
+        folder, saved = store.settings.run_dir(run), "checkpoints/a001-s00000010"
+        (folder / saved).mkdir(parents=True)
+        (folder / saved / "model.safetensors").write_bytes(WEIGHTS)
+        os.symlink(Path(saved).name, folder / "checkpoints" / "best")
+        with EventWriter(folder, 1) as out:
+            out.write(started(10, 10))
+            for step in range(1, 11):
+                out.write(Metrics(step=step, epoch=step / 10, values={"loss/train": 1 / step}))
+            out.write(EpochEnded(step=10, epoch=1, seconds=1, values={"metric/accuracy": 0.75}, best=True))
+            out.write(CheckpointSaved(step=10, epoch=1, folder=saved, links=("best",)))
+            out.write(Finished(step=10, best_epoch=1, values={}))
+        ingest(store.database, store.settings, run, 1)
+        with store.database.write() as session:
+            attempts.finish(session, run, 1, Verdict(RunState.SUCCEEDED), None)
+    return run
+
+
+def delete(lab: Lab, run: str) -> None:
+    with Store.open(Settings(home=str(lab.home))) as store:
+        store.runs.delete(run)
+        assert not store.settings.run_dir(run).exists()
+
+
+def weights_of(lab: Lab, run: str) -> bytes:
+    return (Settings(home=str(lab.home)).run_dir(run) / "checkpoints" / "best" / "model.safetensors").read_bytes()
+
+
+def give_up_sending(desk: Desk, group: Locator, file: Path) -> None:
+    """Send a large file over a slow line, see how far it is, and end it."""
+    with file.open("wb") as large:
+        large.truncate(40 * 2**20)
+    line = desk.page.context.new_cdp_session(desk.page)
+    line.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    with desk.page.expect_file_chooser() as chooser:
+        group.get_by_role("button", name="Choose a file…").click()
+    chooser.value.set_files(file)
+    sending = group.get_by_role("progressbar", name=f"Sending {file.name}")
+    expect(sending).to_have_attribute("aria-valuenow", re.compile("^[1-9]"))
+    expect(group).to_contain_text(re.compile(r"Sending large.tar: [\d.]+ [kM]B of 41.9 MB, [1-9]\d? %"))
+    desk.page.screenshot(path=PICTURES / "project-sending.png")
+    group.get_by_role("button", name="Cancel", exact=True).click()
+    expect(sending).to_have_count(0)
+    line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    line.detach()
 
 
 def look(desk: Desk, name: str, theme: str) -> None:
@@ -89,12 +150,14 @@ def test_a_project_and_its_configs_have_pages(lab: Lab, desk: Desk, theme: str) 
 )
 def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, theme: str, tmp_path: Path) -> None:
     fill(lab)
+    run = train(lab, "with its weights")
     panel = desk.open_panel()
     panel.get_by_role("button", name="Registries").click()
     desk.main.get_by_role("tab", name="Projects").click()
     desk.main.get_by_role("button", name="flowers", exact=True).click()
     page = desk.main.locator(".imgcls-project")
     page.get_by_role("button", name="Export…").click()
+    page.get_by_label("Checkpoints").select_option("all")
     page.get_by_role("button", name="Write the file").click()
     link = page.get_by_role("link", name=re.compile("^Download flowers-"))
     expect(link).to_be_visible()
@@ -103,11 +166,14 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
         link.click()
     file = tmp_path / "flowers.tar"
     download.value.save_as(file)
+    assert file.stat().st_size > len(WEIGHTS)
+    delete(lab, run)
 
     panel.get_by_role("button", name="Registries").click()
     desk.main.get_by_role("button", name="Import…").click()
     group = desk.main.get_by_role("group", name="Import a project")
     expect(group.get_by_role("table")).to_contain_text(download.value.suggested_filename)
+    give_up_sending(desk, group, tmp_path / "large.tar")
     group.get_by_label("Its name").fill("copies")
     with desk.page.expect_file_chooser() as chooser:
         group.get_by_role("button", name="Choose a file…").click()
@@ -116,6 +182,12 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
     look(desk, "project-import", theme)
     group.get_by_role("button", name="copies", exact=True).click()
     expect(page.get_by_role("heading", name="copies")).to_be_visible()
+    page.get_by_role("button", name="with its weights", exact=True).first.click()
+    imported = desk.run_page("succeeded", run=run)
+    expect(imported.locator(".imgcls-chips")).to_contain_text("view only")
+    imported.get_by_role("tab", name="Checkpoints").click()
+    expect(imported.get_by_role("row").filter(has_text="best")).to_contain_text("300 kB")
+    assert weights_of(lab, run) == WEIGHTS
 
     broken = tmp_path / "broken.tar"
     broken.write_bytes(b"no archive at all" * 100)
