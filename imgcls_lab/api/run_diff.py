@@ -19,6 +19,7 @@ from imgcls_lab.errors import ConflictError, DataError, InputError, NotFoundErro
 from imgcls_lab.events import RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ChangedImage, ComparedField, FlipsView, ImageChanges, RunView
+from imgcls_lab.schemas.run_contents import CodeChanges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +121,11 @@ class RunDiff(Shown):
             return self._store.evaluations.image_changes(self.run.id, self.against.id)
         except (ConflictError, DataError, NotFoundError):
             return None
+
+    @cached_property
+    def code(self) -> CodeChanges:
+        """What git prints between the commits of both, in `diff`, or a `sentence` that says why that is not known."""
+        return self._store.run_contents.code_changes(self.run.id, self.against.id)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -39,7 +39,7 @@ from imgcls_lab.schemas.registry import (
     ProjectView,
 )
 from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
-from imgcls_lab.schemas.run_contents import FreedSpace, LogMatches, RunFiles, RunManifest, StartPhase
+from imgcls_lab.schemas.run_contents import CodeChanges, FreedSpace, LogMatches, RunFiles, RunManifest, StartPhase
 from imgcls_lab.schemas.run_lists import (
     RunColumns,
     RunGroups,
@@ -107,6 +107,7 @@ class WireTypes(Wire):
     log_matches: LogMatches
     run_files: RunFiles
     run_manifest: RunManifest
+    code_changes: CodeChanges
     start_phase: StartPhase
     freed: FreedSpace
     project: ProjectView

@@ -33,6 +33,25 @@ class RunManifest(Wire):
     manifest: dict[str, Any] | None
 
 
+class CodeChanges(Wire):
+    """What the code of a run has otherwise than that of another one, as both recorded it before their first step.
+
+    before, after: commits, of the other run and of this one; None where it recorded none. diff: between the commits, as
+    git prints it; None where `sentence` says why there is none. changed, added, removed: its files and lines. files:
+    those of imgcls-lab that both loaded, and that differ; None where a run recorded none.
+    """
+
+    before: str | None
+    after: str | None
+    diff: str | None
+    diff_cut: bool  # there is more of it
+    changed: int
+    added: int
+    removed: int
+    sentence: str
+    files: list[str] | None
+
+
 class LogMatch(Wire):
     line: int  # from 1, of what was searched
     offset: int  # byte at which the line begins

@@ -67,6 +67,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/log/search": {"GET": _READS},
     "api/runs/ID/starts": {"GET": _READS},
     "api/runs/ID/manifest": {"GET": _READS},
+    "api/runs/ID/code": {"GET": _READS},
     "api/runs/ID/checkpoints/ID": {"DELETE": _WRITES},
     "api/runs/ID/files": {"GET": _READS},
     "api/runs/ID/files/ID": {"GET": _READS},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from imgcls_lab.errors import NotFoundError
+from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.schemas.limits import MAX_NODES
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.downloads import Downloads, send_file
@@ -81,6 +81,18 @@ class ManifestHandler(ApiHandler):
         await self.answer(lambda store: store.run_contents.manifest(run_id))
 
 
+class CodeHandler(ApiHandler):
+    """What the code of a run has otherwise than that of another one."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        run_id, named = run_id_of(text), self.get_query_argument("against", "")
+        if not named:
+            raise InputError("Name the run to compare with: against=….")
+        against = run_id_of(named)
+        await self.answer(lambda store: store.run_contents.code_changes(run_id, against), work="slow")
+
+
 def routes(backend: Backend) -> list[Route]:
     given: dict[str, Any] = {"backend": backend}
     return [
@@ -90,4 +102,5 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/log/search", LogSearchHandler, **given),
         route("api/runs/ID/starts", StartPhasesHandler, **given),
         route("api/runs/ID/manifest", ManifestHandler, **given),
+        route("api/runs/ID/code", CodeHandler, **given),
     ]

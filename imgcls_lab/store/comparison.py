@@ -7,13 +7,13 @@ write counts as not known.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
+from imgcls_lab import repository
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.events import RunKind
@@ -192,9 +192,7 @@ def _uncommitted(each: Compared) -> Scalar:
         return None
     if not diff:
         return "nothing"
-    files = len(re.findall(r"^diff --git ", diff, re.MULTILINE))
-    added = len(re.findall(r"^\+(?!\+\+ )", diff, re.MULTILINE))
-    removed = len(re.findall(r"^-(?!-- )", diff, re.MULTILINE))
+    files, added, removed = repository.size_of(diff)
     more = " or more" if git.get("diff_cut") else ""
     digest = hashlib.sha256(diff.encode(errors="replace")).hexdigest()[:7]
     return f"{counted(files, 'file')}{more}, +{added:,} −{removed:,} ({digest})"

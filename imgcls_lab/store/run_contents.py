@@ -34,8 +34,9 @@ from imgcls_lab.run_layout import (
 )
 from imgcls_lab.run_paths import is_folder, names_in, open_plain
 from imgcls_lab.schemas import FileKind, LogMatches, RunFile, RunFiles, RunManifest, StartPhase
+from imgcls_lab.schemas.run_contents import CodeChanges
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import homes, log_search, queries
+from imgcls_lab.store import code_changes, homes, log_search, queries
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_rows import find_run
 
@@ -104,6 +105,11 @@ class RunContents:
         """All that the run recorded before its first step. Raises NotFoundError."""
         return RunManifest(manifest=queries.manifest_of(self._settings, self._folder(text)[0].name))
 
+    def code_changes(self, text: str, against: str) -> CodeChanges:
+        """What the code of a run has otherwise than that of another one. Raises NotFoundError."""
+        before, after = self._recorded(against), self._recorded(text)
+        return code_changes.changes(before, after, self._settings.home_path)
+
     def search_log(self, text: str, words: str, node: int = 0) -> LogMatches:
         """Lines of the run's log, or of that of a further node, that hold a text. Raises NotFoundError, InputError."""
         return log_search.search(self._folder(text)[0], words, node)
@@ -112,6 +118,13 @@ class RunContents:
         """What each of the last attempts did before its first step, and for how long. Raises NotFoundError."""
         folder, _ = self._folder(text)
         return [phase for path in event_files(folder)[-MAX_ATTEMPTS:] for phase in _phases(path)]
+
+    def _recorded(self, text: str) -> code_changes.Recorded:
+        with self._database.read() as session:
+            run = find_run(session, text)
+            homes.check_here(session, run)
+            name, run_id, trusted = run.name, run.id, not run.view_only
+        return code_changes.Recorded(name, queries.manifest_of(self._settings, run_id) or {}, trusted)
 
     def _folder(self, text: str) -> tuple[Path, Mapping[str, Any]]:
         with self._database.read() as session:

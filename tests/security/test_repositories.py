@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcls_lab.engine.reporting.repository import state_of
+from imgcls_lab.repository import between, state_of
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
 
@@ -103,3 +103,37 @@ def test_files_are_compared_as_the_repository_says(repository: Path) -> None:
     found = state_of(repository)
     assert found is not None
     assert found.diff == ""
+
+
+def test_two_commits_are_compared_and_no_program_of_their_repository_is_run(repository: Path, tmp_path: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "commit", "-qam", "second")
+    second = git(repository, "rev-parse", "HEAD")
+    for how in ("textconv", "command", "core.fsmonitor", "diff.external", "clean"):
+        plant(repository, how, tmp_path / "canary")
+    (repository / ".gitattributes").write_text("* diff=x filter=x\n")
+    found = between(repository, first, second)
+    assert found is not None
+    assert ("-first\n+second\n" in found.text, found.cut) == (True, False)
+    (repository / "deeper").mkdir()
+    back = between(repository / "deeper", second, first)
+    assert back is not None
+    assert "-second\n+first\n" in back.text
+    assert not (tmp_path / "canary").exists()
+    for before, after in ((first, "0" * 40), (first, "HEAD"), ("--output=x", second), (first[:7], second)):
+        assert between(repository, before, after) is None
+    assert between(tmp_path, first, second) is None
+    state = state_of(repository)
+    assert state is not None
+    assert state.folder == str(repository.resolve())
+
+
+def test_a_long_difference_is_cut_and_not_kept_whole(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcls_lab.repository.LARGEST_DIFF", 1000)
+    monkeypatch.setattr("imgcls_lab.repository._LARGEST_ANSWER", 4000)
+    first = git(repository, "rev-parse", "HEAD")
+    (repository / "a.txt").write_text("\n".join(f"line {number} of a long file" for number in range(200_000)))
+    git(repository, "commit", "-qam", "second")
+    found = between(repository, first, git(repository, "rev-parse", "HEAD"))
+    assert found is not None
+    assert (len(found.text), found.cut) == (1000, True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from serving import Api, Training
 
 from imgcls_lab.events import CheckpointSaved, EventWriter, Notice, Phase, Started, Stopped
@@ -162,3 +166,49 @@ async def test_what_is_long_of_a_manifest_comes_when_it_is_asked_for(api: Api, t
     assert (await api("GET", path)).json == {"manifest": recorded}
     assert (await api("GET", f"runs/{training.run.id}")).json["manifest"] == {"seed": 0}
     assert (await api("GET", "runs/20200101-000000-aaaaaa/manifest")).status == 404
+
+
+def git(folder: Path, *arguments: str) -> str:
+    named = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", "-C", folder, *named, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
+async def test_the_code_of_two_runs_is_told_apart_by_the_repository_that_one_of_them_named(
+    api: Api, train: Callable[..., Training], store: Store, tmp_path: Path
+) -> None:
+    place = tmp_path / "sources"
+    place.mkdir()
+    git(place, "init", "-q")
+    commits = []
+    for text in ("first\n", "second\n"):
+        (place / "net.py").write_text(text)
+        git(place, "add", ".")
+        git(place, "commit", "-qm", text)
+        commits.append(git(place, "rev-parse", "HEAD"))
+    older, newer = train(), train()
+    path = f"runs/{newer.run.id}/code"
+
+    async def changes(against: str = older.run.id) -> Any:
+        return (await api("GET", path, against=against)).json
+
+    assert "recorded no commit" in (await changes())["sentence"]
+    for training, commit, digest in ((older, commits[0], "aa"), (newer, commits[1], "bb")):
+        state = {"commit": commit, "diff": "", "diff_cut": False, "folder": str(place)}
+        code = {"imgcls_lab/events.py": digest, "imgcls_lab/errors.py": "cc"}
+        (training.folder / "manifest.json").write_text(json.dumps({"git": state, "code": code}))
+    found = await changes()
+    assert (found["before"], found["after"], found["sentence"], found["diff_cut"]) == (*commits, "", False)
+    assert "-first\n+second\n" in found["diff"]
+    assert found["files"] == ["imgcls_lab/events.py"]
+    assert (found["changed"], found["added"], found["removed"]) == (1, 1, 1)
+    same = await changes(newer.run.id)
+    assert (same["diff"], "the commit" in same["sentence"], same["files"]) == (None, True, [])
+    assert (await api("GET", path)).status == 400
+    assert (await api("GET", path, against="20200101-000000-aaaaaa")).status == 404
+
+    with store.database.connection() as connection:  # what a folder from elsewhere says of this machine is not followed
+        connection.exec_driver_sql("UPDATE runs SET view_only = 1")
+    strange = await changes()
+    assert (strange["diff"], "No repository" in strange["sentence"]) == (None, True)

@@ -22,7 +22,7 @@ from imgcls_lab._version import __version__
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.engine import hardware
-from imgcls_lab.engine.reporting.repository import state_of
+from imgcls_lab.repository import state_of
 from imgcls_lab.settings import Settings
 
 

@@ -68,6 +68,10 @@ export function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['startPhases']).id)}/starts`);
     case 'runFiles':
       return get(`runs/${part((params as Params['runFiles']).id)}/files`);
+    case 'codeChanges': {
+      const { id, against } = params as Params['codeChanges'];
+      return get(`runs/${part(id)}/code`, { against });
+    }
     case 'manifest':
       return get(`runs/${part((params as Params['manifest']).id)}/manifest`);
     case 'report': {

@@ -12,6 +12,7 @@ describe('a question about a run goes to its own route', () => {
     ['lineage', 'lineage'],
     ['verification', 'verification'],
     ['manifest', 'manifest'],
+    ['codeChanges', 'code'],
     ['report', 'report'],
     ['staticCell', 'cell'],
     ['runFiles', 'files'],

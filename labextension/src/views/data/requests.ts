@@ -18,6 +18,7 @@ import type {
   CodeRequest,
   Comparison,
   ClassCurves,
+  CodeChanges,
   ConfigEdit,
   ConfigVersion,
   Config,
@@ -207,6 +208,8 @@ export type Params = {
   runFiles: { id: string };
   /** All that a run recorded before its first step; its details have the short part of it. */
   manifest: { id: string };
+  /** What the code of a run has otherwise than that of another. */
+  codeChanges: { id: string; against: string };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   /** What a notebook keeps of a run's cell. */
   staticCell: { id: string };
@@ -281,6 +284,7 @@ export type Result = {
   startPhases: StartPhase[];
   runFiles: RunFiles;
   manifest: RunManifest;
+  codeChanges: CodeChanges;
   report: EpochReport;
   staticCell: StaticCell;
   evaluation: Evaluation;

@@ -49,6 +49,7 @@ export interface WireTypes {
   log_matches: LogMatches;
   run_files: RunFiles;
   run_manifest: RunManifest;
+  code_changes: CodeChanges;
   start_phase: StartPhase;
   freed: FreedSpace;
   project: Project;
@@ -997,6 +998,24 @@ export interface RunManifest {
   manifest: {
     [k: string]: unknown;
   } | null;
+}
+/**
+ * What the code of a run has otherwise than that of another one, as both recorded it before their first step.
+ *
+ * before, after: commits, of the other run and of this one; None where it recorded none. diff: between the commits, as
+ * git prints it; None where `sentence` says why there is none. changed, added, removed: its files and lines. files:
+ * those of imgcls-lab that both loaded, and that differ; None where a run recorded none.
+ */
+export interface CodeChanges {
+  before: string | null;
+  after: string | null;
+  diff: string | null;
+  diff_cut: boolean;
+  changed: number;
+  added: number;
+  removed: number;
+  sentence: string;
+  files: string[] | null;
 }
 /**
  * What an attempt did before its first step. seconds: null while it does it.

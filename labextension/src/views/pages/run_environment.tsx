@@ -4,8 +4,10 @@ import { useState } from 'react';
 import type { RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { CopyButton } from '../ui/copy_button';
-import { bytes, count, plural } from '../ui/format';
+import { Diff, linesOf } from '../ui/diff';
+import { bytes, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { CodeDifference } from '../compare/code_difference';
 import { OtherRun } from './other_run';
 import { Verification } from './verification';
 import '../ui/layout.css';
@@ -25,8 +27,6 @@ interface Manifest {
   packages?: Facts;
   git?: { commit?: string; diff?: string; diff_cut?: boolean } | null;
 }
-
-const SHOWN_LINES = 4000; // of a diff; the rest is in manifest.json
 
 const textOf = (name: string, value: unknown): string =>
   name.endsWith('memory') && typeof value === 'number' ? bytes(value) : String(value);
@@ -52,8 +52,6 @@ function factsOf(manifest: Manifest | null): Facts {
     facts.filter(([, value]) => value != null && value !== '').map(([name, value]) => [name, String(value)]),
   );
 }
-
-const linesOf = (diff: string): string[] => (diff ? diff.replace(/\n$/, '').split('\n') : []);
 
 export interface Difference {
   name: string;
@@ -94,42 +92,6 @@ function Table({ facts, other, name }: { facts: Facts; other: Facts | null; name
         ))}
       </tbody>
     </table>
-  );
-}
-
-const toneOf = (line: string): string | undefined =>
-  /^(\+\+\+|---|diff |index )/.test(line)
-    ? 'imgcls-diff-file'
-    : line.startsWith('+')
-      ? 'imgcls-diff-added'
-      : line.startsWith('-')
-        ? 'imgcls-diff-removed'
-        : line.startsWith('@@')
-          ? 'imgcls-diff-place'
-          : undefined;
-
-function Diff({ diff, cut }: { diff: string; cut: boolean }) {
-  const lines = linesOf(diff);
-  if (lines.length === 0) return <p className="imgcls-muted">All files were as committed.</p>;
-  return (
-    <>
-      {(cut || lines.length > SHOWN_LINES) && (
-        <p className="imgcls-muted">
-          The first {plural(Math.min(lines.length, SHOWN_LINES), 'line')}
-          {cut
-            ? '; the run recorded no more of a longer difference.'
-            : ` of ${count(lines.length)}; all are in manifest.json.`}
-        </p>
-      )}
-      <pre className="imgcls-diff" tabIndex={0} aria-label="Uncommitted changes">
-        {lines.slice(0, SHOWN_LINES).map((line, i) => (
-          <span key={i} className={toneOf(line)}>
-            {line}
-            {'\n'}
-          </span>
-        ))}
-      </pre>
-    </>
   );
 }
 
@@ -175,9 +137,23 @@ export function EnvironmentTab({ run }: { run: RunDetail }) {
         <Table facts={packages} other={theirs && (theirs.packages ?? {})} name={chosen?.name ?? ''} />
       </details>
       {run.kind === 'train' && <Verification run={run} />}
+      {chosen && theirs?.git?.commit !== git?.commit && (
+        <section className="imgcls-stack" aria-label="Code">
+          <h3>Code, from the commit of “{chosen.name}” to that of this run</h3>
+          <CodeDifference id={run.id} against={chosen.id} />
+        </section>
+      )}
       <h3>Uncommitted changes</h3>
       {git ? (
-        <Diff diff={git.diff ?? ''} cut={git.diff_cut === true} />
+        <Diff
+          label="Uncommitted changes"
+          diff={git.diff ?? ''}
+          none="All files were as committed."
+          more={
+            git.diff_cut ? 'the run recorded no more of a longer difference.' : 'all are in manifest.json.'
+          }
+          cut={git.diff_cut === true}
+        />
       ) : (
         <p className="imgcls-muted">The run was started outside a git repository.</p>
       )}
