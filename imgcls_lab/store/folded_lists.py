@@ -13,27 +13,29 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from imgcls_lab import run_query
+from imgcls_lab.run_query import Term
 from imgcls_lab.schemas import GroupKind
 from imgcls_lab.store import queries, run_groups
 from imgcls_lab.store.tables import Counter, RunCount
 
 KEPT = 8  # lists
-# Sorted by these, a list is another one only when a run is: not when a project gets another name, or with the time.
-_OWN = frozenset(queries.SORTS) - {"project"}
+# What these say of a run changes without it: when its project or its sweep gets another name, and with the time.
+_OTHERS = frozenset({"project", "sweep", "ran"})
 
 
 class FoldedLists:
     """The lists of one database; used by several threads."""
 
     def __init__(self) -> None:
-        self._lists: OrderedDict[tuple[Any, ...], tuple[Any, list[run_groups.FoldedRow]]] = OrderedDict()
+        self._lists: OrderedDict[tuple[Any, ...], tuple[Any, run_groups.FoldedList]] = OrderedDict()
         self._lock = Lock()
 
     def rows(
         self, session: Session, wanted: queries.RunFilter, order: queries.RunOrder, kinds: Sequence[GroupKind]
-    ) -> list[run_groups.FoldedRow]:
+    ) -> run_groups.FoldedList:
         """The rows of a list in its order. Raises InputError."""
-        if wanted.where or order.sort not in _OWN:
+        if order.sort in _OTHERS or any(_is_moving(term) for term in wanted.where):
             return run_groups.rows_of(session, wanted, order, kinds)
         key, state = (wanted, order.sort, order.descending, tuple(kinds)), _state(session)
         with self._lock:
@@ -47,6 +49,11 @@ class FoldedLists:
             if len(self._lists) > KEPT:
                 self._lists.popitem(last=False)
         return rows
+
+
+def _is_moving(term: Term) -> bool:
+    """Whether other runs may be meant though none has changed: `created>7d` is another time with each question."""
+    return term.key in _OTHERS or run_query.COLUMNS.get(term.key) == "time"
 
 
 def _state(session: Session) -> tuple[int, int]:

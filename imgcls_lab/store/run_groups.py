@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -32,34 +31,39 @@ _SEED = re.compile(r"[\s,;:#=_-]*\bseed[\s,;:#=_-]*$|[\s,;:#=_-]+$", re.IGNORECA
 _PARENT: Any = aliased(Run)
 
 
-FoldedRow = tuple[str, list[int]]  # the key of a group, or an empty one, and its runs
+class FoldedList(NamedTuple):
+    """rows: the number of a run, or the key of a group; groups: the runs of each; runs: how many there are in all."""
+
+    rows: Sequence[int | str]
+    groups: Mapping[str, list[int]]
+    runs: int
 
 
 def rows_of(
     session: Session, wanted: queries.RunFilter, order: queries.RunOrder, kinds: Sequence[GroupKind]
-) -> list[FoldedRow]:
+) -> FoldedList:
     """All rows of a folded list, in its order."""
     return fold(session, queries.all_of(session, queries.conditions(session, wanted), order), kinds)
 
 
-def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, rows: Sequence[FoldedRow]) -> RunGroups:
-    """A page of a folded list. rows: all of it. Raises InputError for a column that is none."""
+def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, folded: FoldedList) -> RunGroups:
+    """A page of a folded list. folded: all of it. Raises InputError for a column that is none."""
     columns = run_columns.checked(order.columns)
-    shown = rows[order.offset : order.offset + order.limit]
-    groups = summed_up(session, {key: runs for key, runs in shown if key})
-    alone = [runs[0] for key, runs in shown if not key]
+    shown = folded.rows[order.offset : order.offset + order.limit]
+    groups = summed_up(session, {row: folded.groups[row] for row in shown if isinstance(row, str)})
+    alone = [row for row in shown if isinstance(row, int)]
     views = queries.views_in_order(session, alone, columns, order)
     by_number = dict(zip(alone, views, strict=True))
     heads = queries.by_id(session, [group.head for group in groups.values() if group.head])
     return RunGroups(
         rows=[
-            RunRow(group=groups[key], run=heads.get(groups[key].head or ""))
-            if key
-            else RunRow(group=None, run=by_number[runs[0]])
-            for key, runs in shown
+            RunRow(group=groups[row], run=heads.get(groups[row].head or ""))
+            if isinstance(row, str)
+            else RunRow(group=None, run=by_number[row])
+            for row in shown
         ],
-        total=len(rows),
-        runs=sum(len(runs) for _, runs in rows),
+        total=len(folded.rows),
+        runs=folded.runs,
         counts=queries.counts(session, wanted),
         owners=queries.owners(session),
     )
@@ -110,7 +114,7 @@ class _Member(NamedTuple):
 _COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
 
 
-def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> list[FoldedRow]:
+def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> FoldedList:
     """The rows of a list, in its order.
 
     listed: the numbers of its runs, in its order. A run is in the first of the groups that has others of the list, too.
@@ -119,24 +123,26 @@ def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> l
     asked = listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, parent)
     found = session.connection().execute(asked).all()  # plain rows: the ORM would take as long as the database
     if not found:
-        return []
+        return FoldedList([], {}, 0)
     numbers, *keyed = zip(*found, strict=True)
-    chosen: Iterable[str | None] = repeat(None, len(numbers))
+    chosen: list[str | None] = [None] * len(numbers)
     for keys in reversed(keyed):  # an earlier kind of group comes before a later one
-        sizes = Counter(keys)
-        alone = {key for key, size in sizes.items() if size < 2} | {None}
-        chosen = [other if key in alone else key for key, other in zip(keys, chosen, strict=True)]
+        sizes = Counter(filter(None, keys))
+        if sizes:
+            chosen = [key if key and sizes[key] > 1 else other for key, other in zip(keys, chosen, strict=True)]
     groups: dict[str, list[int]] = {}
-    rows: list[FoldedRow] = []
+    rows: list[int | str] = []
     for number, key in zip(numbers, chosen, strict=True):
         if key is None:
-            rows.append(("", [number]))
+            rows.append(number)
         elif (members := groups.get(key)) is not None:
             members.append(number)
         else:
             groups[key] = [number]
-            rows.append((key, groups[key]))
-    return [(key if len(runs) > 1 else "", runs) for key, runs in rows]
+            rows.append(key)
+    if single := {key: runs[0] for key, runs in groups.items() if len(runs) == 1}:  # an earlier kind has the others
+        rows = [single.get(row, row) if isinstance(row, str) else row for row in rows]
+    return FoldedList(rows, groups, len(numbers))
 
 
 def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str, RunGroup]:

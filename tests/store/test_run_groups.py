@@ -107,12 +107,31 @@ def test_a_list_that_is_asked_for_again_is_as_the_runs_are_by_then(store: Store,
         store.runs.edit(first, RunEdit(archived=True))
 
     first = submit("aa", config={"epochs": 11})
-    orders = ({"sort": "name"}, {"sort": "created_at", "descending": False}, {"sort": "best"})
+    orders = ({"sort": "name"}, {"sort": "created_at", "descending": False}, {"sort": "best"}, {"sort": "created"},
+              {"where": "zz"}, {"where": "epochs<12 state=queued"}, {"where": "project=default ran>1h"})  # fmt: skip
     for change in (lambda: None, lambda: submit("bb"), rename, archive, lambda: store.runs.delete(first)):
         change()
         with Store.open(store.settings) as other:
             for order in orders:
                 assert names(folded(store, **order)) == names(folded(other, **order)) == names(folded(store, **order))
+
+
+def test_a_list_is_folded_once_for_all_of_its_windows(
+    store: Store, sweep: str, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, fold = [], run_groups.rows_of
+    monkeypatch.setattr(run_groups, "rows_of", lambda *asked: made.append(asked) or fold(*asked))
+    for where, sort in (("", "created"), ("lr>0.005 seed", "name"), ("metric/accuracy>0.1", "metric/accuracy")):
+        for offset in (0, 1, 0):
+            folded(store, where, sort=sort, limit=1, offset=offset)
+    assert len(made) == 3, "as the panel asks"
+    submit("another")
+    folded(store, sort="created")
+    assert len(made) == 4
+    for where in ("created>1h", "project=default", "ran>1s"):
+        for _ in range(2):
+            folded(store, where)
+    assert len(made) == 10, "what these mean changes by itself"
 
 
 def test_forks_and_their_forks_are_one_group(store: Store, submit: Submit) -> None:

@@ -2,8 +2,8 @@
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { onMutation } from '../data/mutate';
 import { RunRows, type ListView, type RowsQuery, type RowsSnapshot } from '../data/run_rows';
-import { useSource } from '../data/source';
-import { CURVE, type Run } from '../data/types';
+import { useSource, type Source } from '../data/source';
+import { CURVE, type Run, type RunColumns } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { usePreferences } from '../ui/preferences';
@@ -43,10 +43,25 @@ const NONE: readonly never[] = [];
 export const everythingOf = ({ snapshot: { reply } }: RunList): number | undefined =>
   reply && Object.values(reply.counts).reduce((sum, n) => sum + (n ?? 0), 0);
 
+const lastColumns = new WeakMap<Source, RunColumns>();
+
+/** The columns that there are. Those of the last table at first: then the rows come before they are asked for again. */
+function useRunColumns(isShown: boolean): RunColumns | undefined {
+  const source = useSource();
+  const last = lastColumns.get(source);
+  const [waits] = useState(last !== undefined);
+  const { data } = useQuery('runColumns', waits && !isShown ? null : {});
+  useEffect(() => {
+    if (data) lastColumns.set(source, data);
+  }, [source, data]);
+  return data ?? last;
+}
+
 export function useRunList(view: ListView): RunList {
   const source = useSource();
   const { runs: live, counts } = useRuns();
-  const { data: known } = useQuery('runColumns', {});
+  const [isShown, setShown] = useState(false);
+  const known = useRunColumns(isShown);
   const [several, setSeveral] = useState(false); // owners
   const { where, sorting, group, columns: wanted } = view;
   const { columns: preferred } = usePreferences();
@@ -79,6 +94,8 @@ export function useRunList(view: ListView): RunList {
   useOnChange(changes, rows.reload);
 
   const { reply } = snapshot;
+  const isAnswered = reply !== undefined || snapshot.error !== null;
+  useEffect(() => setShown(was => was || isAnswered), [isAnswered]);
   const shown = useMemo(() => reply?.rows.flatMap(row => row.run ?? []) ?? NONE, [reply]);
   const owners: readonly string[] = reply?.owners ?? NONE;
   useEffect(() => setSeveral(owners.length > 1), [owners]);

@@ -33,9 +33,13 @@ interface Props {
 
 const RECOUNT = 5000; // ms at least from one count to the next
 
-/** How many runs each view finds, counted again when runs have changed. */
-function useNumbers(views: readonly SavedView[], runs: string): ReadonlyMap<number, number> {
-  const { data, reload } = useQuery('viewCounts', views.length > 0 ? {} : null);
+/** How many runs each view finds, counted again when runs have changed; `isShown`: the rows are there, which come first. */
+function useNumbers(
+  views: readonly SavedView[],
+  runs: string,
+  isShown: boolean,
+): ReadonlyMap<number, number> {
+  const { data, reload } = useQuery('viewCounts', views.length > 0 && isShown ? {} : null);
   const counted = useRef(runs);
   const recount = useCallback(() => {
     if (counted.current !== runs) reload();
@@ -50,7 +54,7 @@ function useNumbers(views: readonly SavedView[], runs: string): ReadonlyMap<numb
 
 export function ViewBar({ view, first, onView, actions, all, shown, runs }: Props) {
   const { data: views = [], error } = useQuery('views', {});
-  const numbers = useNumbers(views, runs);
+  const numbers = useNumbers(views, runs, shown !== undefined);
   const [renaming, setRenaming] = useState<number | null>(null);
   const focus = useFocusBack();
   const latest = useRef(view);
