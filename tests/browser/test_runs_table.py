@@ -72,9 +72,40 @@ def folds(desk: Desk, table: Locator) -> None:
     table.press("Home")
 
 
+def fits(desk: Desk, table: Locator) -> None:
+    """No column is out of sight: in a narrow tab those leave that nobody chose, and the chooser says which."""
+
+    def whole() -> None:
+        desk.until(lambda: table.evaluate("it => it.scrollWidth <= it.clientWidth"), 30, lambda: "it scrolls sideways")
+
+    size = table.get_by_role("columnheader", name="size", exact=True)
+    kind = table.locator("[data-group=sweep] .imgcls-runs-group > .imgcls-muted").first
+    whole()
+    expect(size).to_be_visible()
+    expect(kind).to_have_text("sweep, 8 runs")
+    desk.page.set_viewport_size({"width": 1000, "height": 900})
+    expect(size).to_have_count(0)
+    whole()
+    expect(kind).to_be_visible()
+    look(desk, "narrow")
+    desk.main.get_by_role("button", name="columns").click()
+    chooser = desk.main.get_by_role("dialog", name="Columns of the table")
+    expect(chooser).to_contain_text("No room for")
+    chooser.get_by_label("Find a column or metric").fill("size")
+    chooser.get_by_role("list", name="Other columns").get_by_text("size", exact=True).click()
+    expect(size).to_have_count(1)  # it was chosen, so it stays
+    chooser.get_by_role("button", name="Reset").click()
+    expect(size).to_have_count(0)
+    desk.page.keyboard.press("Escape")
+    expect(chooser).to_have_count(0)
+    desk.page.set_viewport_size({"width": 1440, "height": 900})
+    expect(size).to_be_visible()
+
+
 def test_runs_are_found_by_chips_chosen_by_keys_and_folded(desk: Desk, lab: Lab) -> None:
     table = open_filled_table(desk, lab, RUNS)
     look(desk, "all")
+    fits(desk, table)
     finds_by_chips(desk, table)
     chooses_by_keys(desk, table)
     folds(desk, table)
