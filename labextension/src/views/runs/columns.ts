@@ -149,7 +149,6 @@ const CURVES: Column = {
   about: 'validation by epoch of the metric that decides',
   group: 'run',
   width: 76,
-  least: 56,
   sortable: false,
   left: false,
   path: false,
