@@ -36,7 +36,8 @@ from imgcls_lab.run_paths import is_folder, names_in, open_plain
 from imgcls_lab.schemas import FileKind, LogMatches, RunFile, RunFiles, RunManifest, StartPhase
 from imgcls_lab.schemas.run_contents import CodeChanges
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import code_changes, homes, log_search, queries
+from imgcls_lab.store import homes, log_search, queries
+from imgcls_lab.store.code_changes import Recorded, changes
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_rows import find_run
 
@@ -108,7 +109,7 @@ class RunContents:
     def code_changes(self, text: str, against: str) -> CodeChanges:
         """What the code of a run has otherwise than that of another one. Raises NotFoundError."""
         before, after = self._recorded(against), self._recorded(text)
-        return code_changes.changes(before, after, self._settings.home_path)
+        return changes(before, after, self._settings.home_path)
 
     def search_log(self, text: str, words: str, node: int = 0) -> LogMatches:
         """Lines of the run's log, or of that of a further node, that hold a text. Raises NotFoundError, InputError."""
@@ -119,12 +120,12 @@ class RunContents:
         folder, _ = self._folder(text)
         return [phase for path in event_files(folder)[-MAX_ATTEMPTS:] for phase in _phases(path)]
 
-    def _recorded(self, text: str) -> code_changes.Recorded:
+    def _recorded(self, text: str) -> Recorded:
         with self._database.read() as session:
             run = find_run(session, text)
             homes.check_here(session, run)
             name, run_id, trusted = run.name, run.id, not run.view_only
-        return code_changes.Recorded(name, queries.manifest_of(self._settings, run_id) or {}, trusted)
+        return Recorded(name, queries.manifest_of(self._settings, run_id) or {}, trusted)
 
     def _folder(self, text: str) -> tuple[Path, Mapping[str, Any]]:
         with self._database.read() as session:
