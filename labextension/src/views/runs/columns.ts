@@ -67,29 +67,29 @@ const when =
 
 /** How the columns of a run's own fields are shown. */
 const OF_RUNS: Record<string, Shown> = {
-  state: { width: 112, least: 94, left: true, show: run => run.state },
+  state: { width: 112, least: 102, left: true, show: run => run.state },
   owner: { width: 84, left: true, show: run => run.owner || '–' },
   project: { width: 96, left: true, show: run => run.project },
   model: { width: 96, least: 72, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
   lr: { title: 'lr', width: 112, least: 62, show: run => settingText(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
-  best: { width: 92, least: 84, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
+  best: { width: 92, least: 80, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
   monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },
   epoch: {
     width: 68,
     show: run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–'),
   },
   step: { width: 72, show: run => count(run.step) },
-  ran: { width: 82, show: (run, now) => duration(ranFor(run, now)) },
-  created: { width: 66, least: 50, show: when(run => run.created_at), whole: run => moment(run.created_at) },
+  ran: { width: 90, show: (run, now) => duration(ranFor(run, now)) },
+  created: { width: 74, least: 52, show: when(run => run.created_at), whole: run => moment(run.created_at) },
   ended: { width: 64, show: when(run => run.ended_at), whole: run => moment(run.ended_at) },
   started: { width: 68, show: when(run => run.started_at), whole: run => moment(run.started_at) },
   kind: { width: 76, left: true, show: run => run.kind },
   host: { width: 96, left: true, show: run => run.host ?? '–' },
   priority: { width: 68, show: run => count(run.priority) },
   attempt: { width: 72, show: run => count(run.attempt) },
-  size: { width: 66, show: run => bytes(run.size) },
+  size: { width: 72, show: run => bytes(run.size) },
   tag: { width: 140, left: true, show: run => run.tags?.join(', ') || '–' },
   archived: { width: 76, left: true, show: run => (run.archived ? 'yes' : 'no') },
   notes: { width: 170, left: true, show: run => run.notes.split('\n')[0] || '–', whole: run => run.notes },
@@ -117,7 +117,7 @@ function valueText({ kind, group }: ListedColumn, value: unknown): string {
 }
 
 /** About as wide as the title, and an arrow beside it, so that it is not cut. */
-export const widthOf = (title: string, sorted = true): number => title.length * 6.3 + (sorted ? 34 : 18);
+export const widthOf = (title: string, sorted = true): number => title.length * 6.3 + (sorted ? 42 : 18);
 const wide = (title: string, least: number): number => Math.min(170, Math.max(least, widthOf(title)));
 
 function columnOf(listed: ListedColumn): Column[] {
