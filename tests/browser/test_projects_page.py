@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -48,6 +49,7 @@ def train(lab: Lab, name: str) -> str:
         (folder / saved).mkdir(parents=True)
         (folder / saved / "model.safetensors").write_bytes(WEIGHTS)
         os.symlink(Path(saved).name, folder / "checkpoints" / "best")
+        (folder / "config.json").write_text(json.dumps(CONFIG))
         with EventWriter(folder, 1) as out:
             out.write(started(10, 10))
             for step in range(1, 11):
