@@ -67,14 +67,14 @@ const when =
 
 /** How the columns of a run's own fields are shown. */
 const OF_RUNS: Record<string, Shown> = {
-  state: { width: 112, least: 102, left: true, show: run => run.state },
+  state: { width: 112, left: true, show: run => run.state },
   owner: { width: 84, left: true, show: run => run.owner || '–' },
   project: { width: 96, left: true, show: run => run.project },
-  model: { width: 96, least: 72, left: true, show: modelOf, whole: run => run.model_flavour },
+  model: { width: 96, least: 66, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
   lr: { title: 'lr', width: 112, least: 62, show: run => settingText(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
-  best: { width: 92, least: 80, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
+  best: { width: 92, least: 86, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
   monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },
   epoch: {
     width: 68,
@@ -135,7 +135,7 @@ function columnOf(listed: ListedColumn): Column[] {
       sortable: true,
       left: kind === 'text',
       path: false,
-      ...(kind !== 'text' && { least: 64 }),
+      ...(kind !== 'text' && !own && { least: 64 }),
       show: run => valueText(listed, run.values?.[key]),
       ...own,
       width: wide(title, own?.width ?? 92),

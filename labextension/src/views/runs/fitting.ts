@@ -4,7 +4,7 @@ import { CURVE } from '../data/types';
 import { widthOf, type Column } from './columns';
 
 export const CHECK = 30; // width of the boxes
-const NAME = 172; // least width of the names
+const NAME = 160; // least width of the names
 const WHOLE_NAME = 270; // in which most names, and what kind of group it is, are read whole
 
 /** Columns that leave for want of room, the first one first. */
