@@ -69,12 +69,12 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     steps, hashes, looks, kept = Cpu(), Cpu(), Cpu(), Cpu()
     settings = Settings(home=str(folder / "home"), datasets_dir=str(folder / "data"))
     (folder / "data").mkdir()
-    config = demo_data.prepare(settings, None).config.model_copy(update={"epochs": 6})
+    config = demo_data.prepare(settings, None).config.model_copy(update={"epochs": 3})
     with mock.patch.object(manifest, "_code", kept.clocked(getattr(manifest, "_code"))):  # noqa: B009
-        for number in range(2 if quick else 5):
+        for number in range(1 if quick else 2):
             with contextlib.redirect_stdout(io.StringIO()), clocks(steps, hashes, looks):
                 train(config, folder / str(number), on_event=ConsoleLog())
-    step, first, large = _large(3 if quick else 8)
+    step, first, large = _large(2 if quick else 4)
     later, beginning = large / HASH_EVERY, (first + large * _hashed(BEGINNING)) / BEGINNING
     look = looks.each
     return [
