@@ -97,7 +97,6 @@ def test_another_learning_rate_is_named_and_a_run_that_cannot_be_computed_again_
     make_config: Make,  # noqa: F811
     digits: Path,  # noqa: F811
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = make_config(root=str(digits), epochs=1)
     train(config, tmp_path / "one")
@@ -105,7 +104,10 @@ def test_another_learning_rate_is_named_and_a_run_that_cannot_be_computed_again_
     names = Named(tmp_path / "one", "one"), Named(tmp_path / "other", "other")
     found = bisect(*names)
     assert (found.first_step, found.part) == (1, "rate"), found.sentence
-    Planted(tmp_path, digits, monkeypatch).plant("image")
+    images = sorted(path.relative_to(digits) for path in (digits / "train").rglob("*.png"))
+    in_step_1 = digits / images[rng.epoch_order(config.seed, 0, len(images), None)[0]]
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(in_step_1)
     with pytest.raises(ConflictError) as refused:
         bisect(*names)
     assert refused.value.reason == "not_reproducible"
+    assert in_step_1.name in str(refused.value)
