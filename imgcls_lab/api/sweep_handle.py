@@ -54,6 +54,7 @@ def sweep(
     eta: int | None = None,
     min_epochs: int | None = None,
     direction: str = "auto",
+    replicates: int = 1,
     parallel: int | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -68,7 +69,8 @@ def sweep(
     base: what all trials share, a config or the notebook's parameters. space: by name `[1e-4, 1e-3]` for these
     values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy: grid, random, tpe,
     asha (random with early ends), halving or hyperband (the best 1/eta of a rung go on, at first after min_epochs or
-    more). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
+    more). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha. replicates: runs of each
+    trial, which differ by their seed; the value of a trial is their mean, and the best trial is the best mean.
     Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError, ConfigError
     and DataError before anything is queued.
 
@@ -84,6 +86,7 @@ def sweep(
         "eta": eta,
         "min_epochs": min_epochs,
         "direction": direction,
+        "replicates": replicates,
         "parallel": parallel,
         "seed": seed,
     }
@@ -193,6 +196,25 @@ def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepR
     return request.model_copy(update={"base": {**request.base, **fixed}})
 
 
+def _runs_frame(view: SweepView) -> pd.DataFrame:
+    """A row a run of a sweep with replicates."""
+    import pandas as pd
+
+    each = [(trial, run) for trial in view.trials for run in trial.replicates]
+    rows = [
+        {
+            **trial.params,
+            "state": run.state,
+            view.metric: run.value,
+            "seconds": run.ran if run.ended_at else None,
+            "run": run.run_id,
+        }
+        for trial, run in each
+    ]
+    index = pd.MultiIndex.from_tuples([(trial.number, run.seed) for trial, run in each], names=["trial", "seed"])
+    return pd.DataFrame(rows, index=index, columns=[*view.space, "state", view.metric, "seconds", "run"])
+
+
 class Sweep:
     """One sweep: its run, which drives it, and its trials, which are runs too."""
 
@@ -221,17 +243,19 @@ class Sweep:
 
     @property
     def best(self) -> Run:
-        """The run of the best trial so far. Raises NotFoundError before the first result."""
+        """The run of the best trial so far, of replicates the best one. Raises NotFoundError before the first result."""
         view = self.view
         for trial in view.trials:
             if trial.number == view.best and trial.run_id is not None:
                 return Run(trial.run_id, store=self._store)
         raise NotFoundError(f"The sweep “{self.run.name}” has no result yet.")
 
-    def results(self) -> pd.DataFrame:
+    def results(self, *, each_run: bool = False) -> pd.DataFrame:
         """A row a trial, index `trial`: its parameters, state, value of the metric, epochs, seconds, and run.
 
         With rungs there is a column `rung`, from 1: to which it trains, at which it waits, or at which it was left.
+        With replicates the value is their mean, its standard deviation stands in a column such as `accuracy sd`, and
+        `replicates` is how many have a value. each_run: a row a run instead, index `trial` and `seed`.
 
         >>> sweep.results()["state"].tolist()
         ['succeeded', 'succeeded']
@@ -239,11 +263,16 @@ class Sweep:
         import pandas as pd
 
         view = self.view
+        if each_run and view.replicates > 1:
+            return _runs_frame(view)
+        spread = f"{view.metric} sd"
         rows = [
             {
                 **trial.params,
                 "state": trial.state,
                 view.metric: trial.value,
+                spread: trial.deviation,
+                "replicates": sum(each.value is not None for each in trial.replicates),
                 "epochs": trial.curve[-1].epoch if trial.curve else 0,
                 "rung": trial.rung,
                 "seconds": trial.ran if trial.ended_at else None,
@@ -253,7 +282,8 @@ class Sweep:
         ]
         index = pd.Index([trial.number for trial in view.trials], name="trial")
         rung = ["rung"] if view.brackets else []
-        columns = [*view.space, "state", view.metric, "epochs", *rung, "seconds", "run"]
+        several = [spread, "replicates"] if view.replicates > 1 else []
+        columns = [*view.space, "state", view.metric, *several, "epochs", *rung, "seconds", "run"]
         return pd.DataFrame(rows, index=index, columns=columns)
 
     def wait(self, timeout: float | None = None) -> Self:
@@ -284,8 +314,17 @@ class Sweep:
         self.run.resume()
         return self
 
-    def extend(self, space: Space | None = None, name: str | None = None, *, trials: int | None = None) -> Sweep:
-        """A sweep over more values of the same parameters, or of more trials; it reuses the trials of this one.
+    def extend(
+        self,
+        space: Space | None = None,
+        name: str | None = None,
+        *,
+        trials: int | None = None,
+        replicates: int | None = None,
+    ) -> Sweep:
+        """A sweep over more values of the same parameters, of more trials, or of more replicates of each.
+
+        It reuses the runs of this one.
 
         Raises ConfigError where nothing is new.
 
@@ -301,18 +340,23 @@ class Sweep:
             else:
                 merged[key] = item
         known = trials_budget(self.request)
-        if merged == self.request.space and (trials is None or trials == known):
+        more = (replicates or self.request.replicates) - self.request.replicates
+        if merged == self.request.space and (trials is None or trials == known) and more == 0:
             text = f"The sweep “{self.run.name}” has all of these values already. To run what is missing, fill it."
             raise ConfigError(text, [Problem("space", text)])
         if trials is not None and known is not None and trials < known:
             text = f"The sweep “{self.run.name}” has {known} trials; give more of them."
             raise ConfigError(text, [Problem("trials", text)])
+        if more < 0:
+            text = f"The sweep “{self.run.name}” has {self.request.replicates} replicates of each trial; give more."
+            raise ConfigError(text, [Problem("replicates", text)])
         view = self.run.view
         update = {
             "space": merged, "name": name or view.name, "project_id": view.project_id, "notes": view.notes,
             "priority": view.priority, "trials": trials or self.request.trials,
+            "replicates": self.request.replicates + more,
         }  # fmt: skip
-        return launch_sweep(self.request.model_copy(update=update))
+        return launch_sweep(make_request(**{**dict(self.request), **update}))
 
     def report(self, path: str | Path) -> Path:
         """Write an executed notebook with its tables and plots; it needs only pandas to run again.
@@ -333,8 +377,12 @@ class Sweep:
             return f"<Sweep {self.id}: {inert(self.run.name)} was deleted>"
         done = sum(trial.state in DONE for trial in view.trials)
         holes = f", {view.holes} to fill" if view.holes else ""
-        best = next((trial.value for trial in view.trials if trial.number == view.best), None)
-        shown = f", best {format_metric(view.metric, best)}" if best is not None else ""
+        best = next((trial for trial in view.trials if trial.number == view.best), None)
+        shown = (
+            f", best {format_metric(view.metric, best.value, best.deviation)}"
+            if best and best.value is not None
+            else ""
+        )
         return f"<Sweep {self.id}: {view.name}, {done} of {counted(len(view.trials), 'trial')}{shown}{holes}>"
 
     def _ipython_display_(self) -> None:

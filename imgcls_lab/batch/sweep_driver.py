@@ -15,16 +15,18 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch.halving import Halving
 from imgcls_lab.batch.optuna_study import DONE, Study
+from imgcls_lab.batch.replicates import attribute, attributes_of, mean_curve
 from imgcls_lab.batch.rungs import halves
 from imgcls_lab.batch.sweep_spec import describe, higher_is_better, point_of, trials_budget
-from imgcls_lab.batch.sweep_view import SweepRecord, TrialRecord, request_of, sweep_view
+from imgcls_lab.batch.sweep_view import ReplicateRecord, SweepRecord, TrialRecord, request_of, sweep_view
 from imgcls_lab.batch.trial_runs import TrialRuns
 from imgcls_lab.errors import (
     ConflictError,
@@ -49,13 +51,21 @@ from imgcls_lab.events import (
 )
 from imgcls_lab.executor import client
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import CurvePoint, RunView
+from imgcls_lab.schemas import CurvePoint, RunView, Scalar
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
 POLL_INTERVAL = 0.3  # seconds between two rounds
 ENSURE_EVERY = 5.0  # seconds between two checks whether an executor lives
 RETRY_AFTER = 2.0  # seconds after the database did not answer
+
+
+class _Replicate(NamedTuple):
+    """One run of a trial. run: None where it was deleted, or waits for a place."""
+
+    run: RunView | None
+    waits: bool
+    curve: list[tuple[int, float]]
 
 
 class SweepDriver:
@@ -74,6 +84,7 @@ class SweepDriver:
         halving = (store, self._sweep, self._request, self._study, self._runs)
         self._halving = Halving(*halving) if halves(self._request) else None
         self._epochs: dict[str, float] = {}  # that each run has done
+        self._curves: dict[str, list[tuple[int, float]]] = {}
         self._written = ""  # what trials.json holds
         self._next_ensure = 0.0
         self._results = -1  # how many results the importance was computed from
@@ -135,58 +146,92 @@ class SweepDriver:
             is_over = self._halving.round(self.stopping)
             self._write_record()
             return is_over
-        under_way = [trial for trial in self._study.running() if self._advance(trial)]
-        slots = self._runs.slots()
-        while len(under_way) < slots and self._has_budget() and self._study.has_more() and not self.stopping.is_set():
-            trial = self._study.ask()
-            if self._advance(trial):
-                under_way.append(trial)
+        slots, live, is_over = self._runs.slots(), 0, True
+        for trial in self._study.running():
+            under_way = self._advance(trial, slots - live)
+            live, is_over = live + (under_way or 0), is_over and under_way is None
+        while live < slots and self._has_budget() and self._study.has_more() and not self.stopping.is_set():
+            under_way = self._advance(self._study.ask(), slots - live)
+            live, is_over = live + (under_way or 0), is_over and under_way is None
         self._write_record()
-        return not under_way and not (self._has_budget() and self._study.has_more())
+        return is_over and not (self._has_budget() and self._study.has_more())
 
-    def _advance(self, trial: FrozenTrial) -> bool:
-        """Queue, prune or conclude a trial. False: it has its result."""
+    def _advance(self, trial: FrozenTrial, room: int) -> int | None:
+        """Queue, prune or conclude a trial. How many of its runs are under way; None: it has its result.
+
+        room: how many of its runs may be under way.
+        """
+        replicates, live = [], 0
         try:
-            run = self._run_of(trial)
+            for number, params in enumerate(self._runs.values(trial.params)):
+                each = self._replicate(trial, number, params, may_begin=live < room)
+                live += each.run is not None and each.run.state in ACTIVE
+                replicates.append(each)
         except (InputError, NotFoundError) as error:  # this point of the space makes no run
             self._study.set_attributes(trial, message=str(error))
-            run = None
-        if run is None:
             self._study.tell(trial, None, TrialState.FAIL)
-            return False
-        self._epochs[run.id] = run.epoch
-        curve = self._runs.curve(run) if run.step else []
+            return None
+        curve = mean_curve([each.curve for each in replicates])
         ended_early = self._study.report(trial, curve)
-        if run.state in ACTIVE:
-            if ended_early and not trial.user_attrs.get("pruned") and run.state is not RunState.QUEUED:
+        if live or any(each.waits for each in replicates):
+            run = replicates[0].run
+            if ended_early and run and not trial.user_attrs.get("pruned") and run.state is not RunState.QUEUED:
                 self._prune(trial, run, curve)
-            return True
+            return live
+        self._conclude(trial, replicates)
+        return None
+
+    def _replicate(self, trial: FrozenTrial, number: int, params: dict[str, Scalar], *, may_begin: bool) -> _Replicate:
+        """One run of a trial as of now, queued if there is none yet and there is a place for it."""
+        begun = bool(trial.user_attrs.get(attribute("begun", number)))
+        if not begun and not may_begin:
+            return _Replicate(None, waits=True, curve=[])
+        identity = self._runs.identity(params)
+        found = self._runs.find(identity)
+        if not begun:
+            found = self._runs.begin(params, identity, found)
+            known = {"begun": True, "identity": identity, "run_id": found.id}
+            self._study.set_attributes(trial, **{attribute(name, number): value for name, value in known.items()})
+        elif found is not None and self._runs.is_paused(found):  # for a sweep with rungs, which had it before
+            found = self._runs.begin(params, identity, found)
+        if found is None:
+            return _Replicate(None, waits=False, curve=[])
+        self._epochs[found.id] = found.epoch
+        curve = self._curve(found)
+        value, key = self._best(curve), attribute("result", number)
+        if found.state is RunState.SUCCEEDED and trial.user_attrs.get(key) != value:
+            self._study.set_attributes(trial, **{key: value})
+        return _Replicate(found, waits=False, curve=curve)
+
+    def _curve(self, run: RunView) -> list[tuple[int, float]]:
+        """Its metric by epoch. That of a run that has succeeded is read once, while the other replicates train."""
+        if run.id in self._curves:
+            return self._curves[run.id]
+        curve = self._runs.curve(run) if run.step else []
+        if run.state is RunState.SUCCEEDED:
+            self._curves[run.id] = curve
+        return curve
+
+    def _best(self, curve: list[tuple[int, float]]) -> float | None:
+        return (max if higher_is_better(self._request) else min)((value for _, value in curve), default=None)
+
+    def _conclude(self, trial: FrozenTrial, replicates: list[_Replicate]) -> None:
+        """Tell the study the result of a trial: the mean of its runs, if each of them has one."""
+        succeeded = [each for each in replicates if each.run is not None and each.run.state is RunState.SUCCEEDED]
+        values = [value for each in succeeded if (value := self._best(each.curve)) is not None]
         pruned = bool(trial.user_attrs.get("pruned"))
-        if run.state is RunState.SUCCEEDED and curve:
-            value = (max if higher_is_better(self._request) else min)(value for _, value in curve)
+        if len(values) == len(replicates):
             self._study.set_attributes(trial, pruned=False)
-            self._study.tell(trial, value, TrialState.COMPLETE)
-        elif run.state is RunState.SUCCEEDED:
-            self._study.set_attributes(
-                trial, message=f"It wrote no {self._request.metric}: does it train by lab.train?"
-            )
+            self._study.tell(trial, fmean(values), TrialState.COMPLETE)
+        elif len(values) < len(succeeded):
+            text = f"It wrote no {self._request.metric}: does it train by lab.train?"
+            self._study.set_attributes(trial, message=text)
             self._study.tell(trial, None, TrialState.FAIL)
         else:
-            self._study.tell(trial, None, TrialState.PRUNED if pruned else TrialState.FAIL)
-            if pruned and run.may_change:
+            run = replicates[0].run
+            self._study.tell(trial, None, TrialState.PRUNED if pruned and run else TrialState.FAIL)
+            if pruned and run and run.may_change:
                 self.store.runs.explain_stop(run.id, f"Pruned by the sweep “{self._sweep.name}”.")
-        return False
-
-    def _run_of(self, trial: FrozenTrial) -> RunView | None:
-        """The run of a trial, queued if there is none yet. None: it was deleted meanwhile."""
-        identity = self._runs.identity(trial.params)
-        found = self._runs.find(identity)
-        if not trial.user_attrs.get("begun"):
-            found = self._runs.begin(trial.params, identity, found)
-            self._study.set_attributes(trial, begun=True, identity=identity, run_id=found.id)
-        elif found is not None and self._runs.is_paused(found):  # for a sweep with rungs, which had it before
-            found = self._runs.begin(trial.params, identity, found)
-        return found
 
     def _prune(self, trial: FrozenTrial, run: RunView, curve: list[tuple[int, float]]) -> None:
         self._study.set_attributes(trial, pruned=True)
@@ -203,16 +248,16 @@ class SweepDriver:
     def _resume_study(self) -> None:
         """Read what earlier attempts did. After a user's resume, queue again what has failed or was deleted."""
         for trial in self._study.trials(*DONE):
-            run_id = trial.user_attrs.get("run_id")
-            if run_id and (run := self.store.runs.by_id([run_id]).get(run_id)):
-                self._epochs[run_id] = run.epoch
+            known = self.store.runs.by_id(self._run_ids(trial))
+            self._epochs |= {run_id: run.epoch for run_id, run in known.items()}
         if self.store.runs.lost_attempts(self._sweep.id):
             return
         if self._halving is not None:
             self._halving.forget_queued()
         running = self._study.running()
         for trial in running:
-            self._study.set_attributes(trial, begun=False)
+            again = {attribute("begun", number): False for number in range(self._request.replicates)}
+            self._study.set_attributes(trial, **again)
         under_way = [trial.params for trial in running]
         enqueued = [t.system_attrs.get("fixed_params") for t in self._study.trials(TrialState.WAITING)]
         for cell in sweep_view(self.store, self._sweep.id).trials:
@@ -222,15 +267,17 @@ class SweepDriver:
 
     def _stop_trials(self) -> None:
         """Stop the trials of a sweep that stops; they go on when the sweep does."""
-        for trial in self._study.running():
-            run_id = trial.user_attrs.get("run_id")
-            if run_id is None:
-                continue
+        for run_id in [run_id for trial in self._study.running() for run_id in self._run_ids(trial)]:
             try:
                 self.store.runs.set_desired_state(run_id, DesiredState.STOP)
             except (ConflictError, NotFoundError, ForbiddenError):
                 continue
         self._write_record()
+
+    def _run_ids(self, trial: FrozenTrial) -> list[str]:
+        """The runs that a trial has so far."""
+        each = (attributes_of(trial.user_attrs, ["run_id"], number) for number in range(self._request.replicates))
+        return [known["run_id"] for known in each if known]
 
     # ── what readers see ────────────────────────────────────────────────────────────────────────────────────
     def _write_record(self) -> None:
@@ -251,9 +298,7 @@ class SweepDriver:
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         """A trial as readers get it."""
-        known: dict[str, Any] = {
-            name: trial.user_attrs[name] for name in ("identity", "run_id", "message") if name in trial.user_attrs
-        }
+        known = attributes_of(trial.user_attrs, ["identity", "run_id", "message"], 0)
         if self._halving is not None:
             known |= self._halving.record(trial)
         return TrialRecord(
@@ -262,8 +307,17 @@ class SweepDriver:
             pruned=bool(trial.user_attrs.get("pruned")),
             value=trial.value if trial.state is TrialState.COMPLETE else None,
             curve=[CurvePoint(epoch=epoch, value=value) for epoch, value in sorted(trial.intermediate_values.items())],
+            replicates=self._replicates(trial),
             **known,
         )
+
+    def _replicates(self, trial: FrozenTrial) -> list[ReplicateRecord]:
+        """The runs of a trial as readers get them; none where a trial is one run."""
+        if self._request.replicates == 1:
+            return []
+        known = (attributes_of(trial.user_attrs, ["run_id", "result"], n) for n in range(self._request.replicates))
+        seeds = enumerate(known, start=self._runs.first_seed)
+        return [ReplicateRecord(seed=seed, run_id=of.get("run_id"), value=of.get("result")) for seed, of in seeds]
 
     def _phase(self, trials: list[FrozenTrial]) -> Phase:
         """How far it is. By their values: a trial that fills a hole replaces the one before it."""

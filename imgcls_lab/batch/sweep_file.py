@@ -15,8 +15,8 @@ from imgcls_lab.schemas import SweepRequest
 LARGEST = 1_000_000  # bytes
 
 
-def read_file(path: Path) -> SweepRequest:
-    """The request in a file. Raises InputError if it is not a sweep."""
+def read_file(path: Path, **given: Any) -> SweepRequest:
+    """The request in a file. given: fields that hold instead of the file's. Raises InputError if it is not a sweep."""
     file = path.expanduser().absolute()
     try:
         data = yaml.safe_load(read_given(file, LARGEST).decode("utf-8"))
@@ -41,7 +41,7 @@ def read_file(path: Path) -> SweepRequest:
             values["base"]["plugins"] = [_anchored(plugin, file.parent) for plugin in plugins]
     if isinstance(values.get("space"), dict):
         values["space"] = {name: _item(item) for name, item in values["space"].items()}
-    return make_request(**values)
+    return make_request(**values | given)
 
 
 def _anchor(values: dict[str, Any], name: str, folder: Path) -> None:

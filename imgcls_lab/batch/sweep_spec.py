@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from imgcls_lab.batch import rungs
+from imgcls_lab.batch import replicates, rungs
 from imgcls_lab.batch.derived_parameters import unreached
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.parameters import checked, warnings
@@ -83,6 +83,8 @@ def check_space(request: SweepRequest) -> None:
         found.append(Problem("trials", "A grid runs each of its cells; it has no other budget."))
     if not found:
         found += rungs.problems(request, points(request.space))
+        trials = None if rungs.halves(request) else trials_budget(request)
+        found += replicates.problems(request, trials, pruned=pruner_of(request) != "none")
     if found:
         raise InputError(f"This sweep cannot be used. {joined(found)}", found)
 
@@ -109,6 +111,8 @@ def check_trials(request: SweepRequest, source: NotebookSource | None) -> None:
     """Raises InputError, ConfigError unless base and space make valid runs: each end of each parameter is tried."""
     if source is not None:
         checked(source.parameters, request.base, source.name)  # those too that the space replaces: they are kept
+    if request.replicates > 1:
+        replicates.first_seed(request, source)
     for params in corners(request.space):
         if source is not None:
             checked(source.parameters, params, source.name)  # each value by itself

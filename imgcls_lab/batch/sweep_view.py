@@ -7,12 +7,13 @@ is a hole. To fill a sweep is to run its holes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
 from imgcls_lab import run_layout, run_paths
+from imgcls_lab.batch.replicates import deviation_of
 from imgcls_lab.batch.rungs import eta_of, halves
 from imgcls_lab.batch.sweep_spec import (
     brackets,
@@ -28,8 +29,29 @@ from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.events import ACTIVE, ENDED, RunKind, RunState
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import CurvePoint, RunDetail, RunView, Scalar, SweepRequest, SweepView, TrialView
+from imgcls_lab.schemas import (
+    CurvePoint,
+    ReplicateView,
+    RunDetail,
+    RunView,
+    Scalar,
+    SweepRequest,
+    SweepView,
+    TrialView,
+)
 from imgcls_lab.store import Store
+
+# What a trial with replicates is: the first of these that one of its runs is. While the sweep runs, those that wait
+# come before those that have failed, afterwards the other way round.
+_FIRST_OF = ("running", "queued", "failed", "missing", "stopped", "waiting", "succeeded")
+
+
+class ReplicateRecord(BaseModel):
+    """A run of a trial with replicates."""
+
+    seed: int
+    run_id: str | None = None
+    value: float | None = None
 
 
 class TrialRecord(BaseModel):
@@ -48,6 +70,10 @@ class TrialRecord(BaseModel):
     waits_for: int | None = None  # how many others have still to come to its rung; None: it does not wait
     rank: int | None = None  # with which it was left at its rung
     of: int | None = None  # trials that came to that rung
+    replicates: list[ReplicateRecord] = []  # empty where it is one run
+
+    def run_ids(self) -> list[str]:
+        return [each.run_id for each in (self.replicates or [self]) if each.run_id]
 
 
 class SweepRecord(BaseModel):
@@ -87,23 +113,25 @@ def sweep_view(store: Store, text: str) -> SweepView:
         raise NotFoundError(run.elsewhere, reason="another_home")
     request = request_of(run)
     record = read_record(store, run.id, request)
-    runs = store.runs.by_id({trial.run_id for trial in record.trials if trial.run_id})
-    live = run.state in ACTIVE
+    runs = store.runs.by_id({run_id for trial in record.trials for run_id in trial.run_ids()})
+    live, higher = run.state in ACTIVE, higher_is_better(request)
     cells: dict[str, TrialView] = {}
     if request.strategy == "grid":
         for params in grid(request.space):
-            cells[point_of(params)] = _trial(len(cells), TrialRecord(number=len(cells), params=params), None, live)
+            cells[point_of(params)] = _trial(
+                len(cells), TrialRecord(number=len(cells), params=params), runs, live, higher
+            )
     for recorded in record.trials:  # a trial that fills a hole comes after the trial that it replaces
         known = cells.get(point_of(recorded.params))
         number = known.number if known else len(cells)
-        cells[point_of(recorded.params)] = _trial(number, recorded, runs.get(recorded.run_id or ""), live)
+        cells[point_of(recorded.params)] = _trial(number, recorded, runs, live, higher)
     trials = list(cells.values())
     return SweepView(
         run_id=run.id,
         name=run.name,
         trials=trials,
         epochs_done=sum(view.epoch for view in runs.values()),
-        best=_best(trials, higher_is_better(request)),
+        best=_best(trials, higher),
         importance=record.importance,
         holes=sum(trial.hole for trial in trials),
         **_plan(request),
@@ -120,6 +148,7 @@ def _plan(request: SweepRequest) -> dict[str, Any]:
         "notebook": request.notebook,
         "space": request.space,
         "titles": {name: title_of(name) if request.notebook is None else name for name in request.space},
+        "replicates": request.replicates,
         "planned": trials_budget(request),
         "epochs_budget": epochs_budget(request),
         "eta": eta_of(request) if halves(request) else None,
@@ -127,12 +156,50 @@ def _plan(request: SweepRequest) -> dict[str, Any]:
     }
 
 
-def _trial(number: int, recorded: TrialRecord, run: RunView | None, live: bool) -> TrialView:
+def _trial(number: int, recorded: TrialRecord, runs: Mapping[str, RunView], live: bool, higher: bool) -> TrialView:
+    names = ("params", "identity", "value", "curve", "bracket", "rung")
+    known = {"number": number, **{name: getattr(recorded, name) for name in names}}
+    if recorded.replicates:
+        return TrialView(**known | _of_replicates(recorded, runs, live, higher))
+    run = runs.get(recorded.run_id or "")
     state, hole = _state(recorded, run, live)
     message = recorded.message or _of_rung(recorded, state) or (run.message if run else None)
-    names = ("params", "identity", "value", "curve", "bracket", "rung")
-    of_record = {name: getattr(recorded, name) for name in names}
-    return TrialView(number=number, state=state, hole=hole, message=message, **of_record, **_of_run(run))
+    known |= {"state": state, "hole": hole, "message": message, "deviation": None, "replicates": []}
+    return TrialView(**known, **_of_run(run))
+
+
+def _of_replicates(recorded: TrialRecord, runs: Mapping[str, RunView], live: bool, higher: bool) -> dict[str, Any]:
+    """The fields of a trial's view that come from its replicates. Its run is the best of them so far."""
+    each: list[ReplicateView] = []
+    states: list[tuple[Any, bool]] = []
+    for replicate in recorded.replicates:
+        run = runs.get(replicate.run_id or "")
+        states.append(_state(recorded.model_copy(update={"run_id": replicate.run_id}), run, live))
+        known = {"state": states[-1][0], "message": run.message if run else None}
+        each.append(ReplicateView(seed=replicate.seed, value=replicate.value, **known, **_of_run(run)))
+    first = ("running", "queued", "waiting") if live else ()
+    order = list(dict.fromkeys([*first, *_FIRST_OF]))
+    state, hole = min(states, key=lambda of: order.index(of[0]))
+    rated = [one for one in each if one.value is not None and one.run_id is not None]
+    best = (max if higher else min)(rated, key=lambda one: one.value or 0.0, default=None)
+    shown = best or next((one for one in each if one.run_id is not None), each[0])
+    values = [one.value for one in each if one.value is not None]
+    began = [one.started_at for one in each if one.started_at is not None]
+    ended = [one.ended_at for one in each if one.ended_at is not None]
+    ran = [one.ran for one in each if one.ran is not None]
+    return {
+        "state": state,
+        "hole": hole,
+        "message": recorded.message or next((one.message for one in each if one.state == state and one.message), None),
+        "deviation": deviation_of(values) if len(values) == len(each) else None,
+        "replicates": each,
+        "run_id": shown.run_id,
+        "run_name": shown.run_name,
+        "device": shown.device,
+        "started_at": min(began, default=None),
+        "ended_at": max(ended) if len(ended) == len(each) else None,
+        "ran": sum(ran) if ran else None,
+    }
 
 
 def _of_rung(recorded: TrialRecord, state: str) -> str | None:

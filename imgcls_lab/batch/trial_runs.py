@@ -15,6 +15,7 @@ from imgcls_lab import pausing
 from imgcls_lab.batch import trial_identity
 from imgcls_lab.batch.notebook_source import NotebookSource, parse
 from imgcls_lab.batch.parameters import checked
+from imgcls_lab.batch.replicates import SEED, first_seed, values_of_runs
 from imgcls_lab.batch.rungs import HALVES
 from imgcls_lab.batch.sweep_spec import describe, metric_tag, pruner_of, trial_config
 from imgcls_lab.config import TrainConfig
@@ -38,6 +39,7 @@ class TrialRuns:
         self._request = request
         self._notebook: dict[str, Any] = sweep.payload.get("notebook") or {}
         self._source: NotebookSource | None = parse(self._notebook, store.settings) if self._notebook else None
+        self.first_seed = first_seed(request, self._source) if request.replicates > 1 else 0
         self._data: dict[str, str] = {}  # fingerprints by folder
         self._models: dict[str, str] = {}
 
@@ -86,6 +88,10 @@ class TrialRuns:
     def _fingerprint_cache(self) -> Path:
         return self._store.settings.home_path / "fingerprints"
 
+    def values(self, params: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
+        """Those of each run of a trial: of its replicates, in the order of their seeds."""
+        return values_of_runs(self._request, params, self.first_seed)
+
     # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────
     def find(self, identity: str) -> RunView | None:
         """The run of an identity, whoever owns it; of several the one that has come furthest, first the sweep's own."""
@@ -130,8 +136,9 @@ class TrialRuns:
         return until is not None and run.epoch >= until
 
     def _submission(self, params: Mapping[str, Scalar], key: str, until_epoch: int | None) -> SubmitRequest:
+        seed = {SEED: params.get(SEED, self.first_seed)} if self._request.replicates > 1 else {}
         common: dict[str, Any] = {
-            "name": f"{self._sweep.name}: {describe(params)}"[:200],
+            "name": f"{self._sweep.name}: {describe({**params, **seed})}"[:200],
             "project_id": self._sweep.project_id,
             "parent_id": self._sweep.id,  # the first of the sweeps that have this trial
             "priority": self._sweep.priority,
@@ -158,7 +165,7 @@ class TrialRuns:
         return sorted(points.items())
 
     def slots(self) -> int:
-        """How many trials may be under way: one a device, and one queued if no trial depends on earlier results."""
+        """How many runs may be under way: one a device, and one queued if no trial depends on earlier results."""
         wanted = self._request.device or str(self._request.base.get("device", "auto"))
         devices = self._store.executors.usable_devices()
         gpus = any(device.kind == "cuda" for device in devices)

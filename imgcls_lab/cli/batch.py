@@ -82,6 +82,10 @@ def _print_parameters(parameters: list[ParameterView], as_json: bool) -> None:
 
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep as YAML: base, space, strategy, metric ...")],
+    replicates: Annotated[
+        int | None,
+        typer.Option(help="Runs of each trial, with a seed each; judged by their mean. By default as the file says."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -89,7 +93,8 @@ def sweep(
     from imgcls_lab.api.sweep_handle import launch_sweep
     from imgcls_lab.batch.sweep_file import read_file
 
-    started = launch_sweep(read_file(file))
+    given = {} if replicates is None else {"replicates": replicates}
+    started = launch_sweep(read_file(file, **given))
     if not as_json:
         say(f"Queued as {started.id} ({started.run.name}).")
     if wait:
@@ -102,15 +107,19 @@ def sweep(
         say(f"Follow it: {program()} trials {started.id}")
 
 
-def trials(sweep_id: SweepId, as_json: Json = False) -> None:
-    """List the trials of a sweep, the best first."""
+def trials(
+    sweep_id: SweepId,
+    runs: Annotated[bool, typer.Option("--runs", help="List each replicate under its trial.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the trials of a sweep, the best first; of replicates mean ± standard deviation."""
     from imgcls_lab.api.sweep_handle import Sweep
 
     view = Sweep(sweep_id).view
     if as_json:
         print_json(view)
     else:
-        _print_trials(view)
+        _print_trials(view, unfolded=runs)
 
 
 def fill(
@@ -129,29 +138,37 @@ def fill(
         there.wait()
 
 
-def _print_trials(view: SweepView) -> None:
-    from imgcls_lab.config.evaluation import METRIC_TITLES, format_metric
+def _print_trials(view: SweepView, *, unfolded: bool = False) -> None:
+    """unfolded: with a line for each run of a trial with replicates."""
+    from imgcls_lab.config.evaluation import METRIC_TITLES
 
     def order(trial: TrialView) -> float:
         if trial.value is None:
             return float("inf")
         return -trial.value if view.higher_is_better else trial.value
 
-    title = METRIC_TITLES.get(view.metric, view.metric)
-    rows = [
-        (
-            trial.number,
-            *("–" if value is None else str(value) for value in (trial.params.get(name) for name in view.space)),
-            trial.state,
-            "–" if trial.value is None else format_metric(view.metric, trial.value).removeprefix(f"{title} "),
-            trial.curve[-1].epoch if trial.curve else 0,
-            *([trial.rung or "–"] if view.brackets else []),
-            trial.run_id or "–",
+    several = view.replicates > 1
+    rows: list[tuple[object, ...]] = []
+    for trial in sorted(view.trials, key=order):
+        done = sum(run.value is not None for run in trial.replicates)
+        rows.append(
+            (
+                trial.number,
+                *("–" if value is None else str(value) for value in (trial.params.get(name) for name in view.space)),
+                trial.state,
+                _value(view, trial.value, trial.deviation),
+                *([f"{done} of {view.replicates}"] if several else []),
+                trial.curve[-1].epoch if trial.curve else 0,
+                *([trial.rung or "–"] if view.brackets else []),
+                trial.run_id or "–",
+            )
         )
-        for trial in sorted(view.trials, key=order)
-    ]
-    rung = ["rung"] if view.brackets else []
-    print_table(["trial", *view.space, "state", title, "epochs", *rung, "run"], rows, "No trials yet.")
+        for run in trial.replicates if unfolded else ():
+            blank = [""] * len(view.space)
+            rows.append(("", *blank, run.state, _value(view, run.value), f"seed {run.seed}", "", run.run_id or "–"))
+    title = METRIC_TITLES.get(view.metric, view.metric)
+    columns = ["trial", *view.space, "state", title, *(["replicates"] if several else []), "epochs"]
+    print_table([*columns, *(["rung"] if view.brackets else []), "run"], rows, "No trials yet.")
     if view.holes:
         failed = [trial for trial in view.trials if trial.hole and trial.message]
         for trial in failed[:MAX_REASONS]:
@@ -160,6 +177,14 @@ def _print_trials(view: SweepView) -> None:
             say(f"{len(failed) - MAX_REASONS} more say why with --json.")
         what = "1 of them is a hole" if view.holes == 1 else f"{view.holes} of them are holes"
         say(f"{what}: {program()} fill {view.run_id}")
+
+
+def _value(view: SweepView, value: float | None, deviation: float | None = None) -> str:
+    from imgcls_lab.config.evaluation import METRIC_TITLES, format_metric
+
+    if value is None:
+        return "–"
+    return format_metric(view.metric, value, deviation).removeprefix(f"{METRIC_TITLES.get(view.metric, view.metric)} ")
 
 
 def add_to(app: typer.Typer) -> None:

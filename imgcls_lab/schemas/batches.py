@@ -14,6 +14,7 @@ from imgcls_lab.schemas.limits import (
     MAX_CHOICES,
     MAX_NAME,
     MAX_PATH,
+    MAX_REPLICATES,
     MAX_SPACE,
     MAX_TEXT,
     MAX_TRIALS,
@@ -131,7 +132,8 @@ class SweepRequest(Wire):
 
     `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
     The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none. `halving` and `hyperband`
-    have the budget `trials`; `eta` and `min_epochs` are theirs.
+    have the budget `trials`; `eta` and `min_epochs` are theirs. `replicates`: runs of each trial, which differ by
+    their seed; the value of a trial is their mean.
     """
 
     base: Values
@@ -145,7 +147,8 @@ class SweepRequest(Wire):
     epochs: int | None = Field(None, ge=1)
     eta: int | None = Field(None, ge=2, le=1000)  # the best 1/eta of a rung go on; None: 3
     min_epochs: int | None = Field(None, ge=1, le=100_000)  # at least, until the first rung; None: 1
-    parallel: int | None = Field(None, ge=1, le=1000)  # trials at once; None: as many as devices allow
+    replicates: int = Field(1, ge=1, le=MAX_REPLICATES)
+    parallel: int | None = Field(None, ge=1, le=1000)  # runs at once; None: as many as devices allow
     seed: int = Field(0, ge=0, lt=2**32)
     device: Device | None = None
     name: str | None = Field(None, max_length=MAX_NAME)
@@ -175,25 +178,48 @@ class BracketView(Wire):
     rungs: list[RungView]
 
 
+TrialState = Literal["waiting", "queued", "running", "succeeded", "pruned", "failed", "stopped", "missing"]
+
+
+class ReplicateView(Wire):
+    """One of the runs of a trial with replicates."""
+
+    seed: int
+    run_id: str | None
+    run_name: str | None
+    state: TrialState
+    value: float | None  # of the metric, at the best epoch of this run
+    message: str | None
+    device: str | None
+    started_at: float | None
+    ended_at: float | None
+    ran: float | None
+
+
 class TrialView(Wire):
-    """A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole."""
+    """A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole.
+
+    With replicates the run is that with the best value so far, and a trial with a hole among them is a hole.
+    """
 
     number: int
     params: dict[str, Scalar]
     identity: str | None  # hash of config, data and code
     run_id: str | None
     run_name: str | None
-    state: Literal["waiting", "queued", "running", "succeeded", "pruned", "failed", "stopped", "missing"]
+    state: TrialState
     hole: bool
-    value: float | None  # of the metric, at its best epoch
-    curve: list[CurvePoint]
+    value: float | None  # of the metric, at its best epoch; with replicates the mean of these, once all are there
+    deviation: float | None  # standard deviation of the replicates' values
+    curve: list[CurvePoint]  # with replicates the mean at each epoch that all have reached
+    replicates: list[ReplicateView]  # in the order of their seeds; empty where a trial is one run
     bracket: int | None  # of halving and hyperband, from 0
     rung: int | None  # from 1: to which it trains, at which it waits, or at which it was left
     message: str | None
     device: str | None
     started_at: float | None
     ended_at: float | None
-    ran: float | None  # seconds, as RunView's
+    ran: float | None  # seconds, as RunView's; of all replicates together
 
 
 class SweepView(Wire):
@@ -208,6 +234,7 @@ class SweepView(Wire):
     notebook: str | None
     space: dict[str, Choices | Range]
     titles: dict[str, str]  # of the parameters, as the form calls them; that of a notebook is called as it is
+    replicates: int  # runs of each trial
     planned: int | None  # trials; None where the budget is in epochs
     epochs_budget: int | None  # halving and hyperband: what their rungs need, unless a trial fails
     epochs_done: float

@@ -24,6 +24,7 @@ MAX_SPACE = 50  # parameters of a sweep
 MAX_CHOICES = 2000  # values of one parameter
 MAX_ALL_CHOICES = 10_000  # values of all parameters of a sweep
 MAX_TRIALS = 10_000
+MAX_REPLICATES = 100  # runs of one trial, or of one launch, that differ by their seed
 MAX_ARGUMENTS = 1000  # behind an address
 MAX_SERIES = 200  # that are asked for by name
 MAX_TAGS, MAX_TAG = 20, 40  # of a run, and characters of one

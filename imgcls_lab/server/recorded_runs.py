@@ -75,7 +75,7 @@ def sweep(recording: Recording, _: Ids, request: SweepRequest) -> str:
         "budget": budget or None,
         "notebook": str(recording.notebook) if recording.notebook else None,
         "pruner": request.pruner,
-        **request.model_dump(include={"eta", "min_epochs"}, exclude_defaults=True),
+        **request.model_dump(include={"eta", "min_epochs", "replicates"}, exclude_defaults=True),
         "direction": request.direction if request.direction != "auto" else None,
         "parallel": request.parallel,
         "seed": request.seed or None,

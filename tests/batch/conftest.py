@@ -51,6 +51,7 @@ class Stubs:
         self.base = base
         self.settings = Settings()
         self.fails = folder / "fails"
+        self.luck = folder / "luck"
         self._pace = folder / "pace"
         self.epochs_take(0.05)
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -58,7 +59,7 @@ class Stubs:
     def start(self) -> None:
         context.store()
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "STUB_FAILS": str(self.fails)}
-        environment["STUB_PACE"] = str(self._pace)
+        environment |= {"STUB_PACE": str(self._pace), "STUB_LUCK": str(self.luck)}
         command = [sys.executable, str(Path(__file__).with_name("stub_daemon.py"))]
         log = self.settings.executor_dir / "daemon.log"
         with log.open("ab") as file:

@@ -1,7 +1,8 @@
 """A trainer without torch whose accuracy is best at lr=1e-3 and rises over the epochs: `stub_trial.py FOLDER ATTEMPT`.
 
 It pauses after an epoch with `--until-epoch`, as the engine does. An epoch takes the seconds in the file STUB_PACE. It
-fails where its lr stands in the file STUB_FAILS, and resumes after a stop.
+fails where its lr, or `lr:seed`, stands in the file STUB_FAILS, and resumes after a stop. The file STUB_LUCK holds what
+a seed adds to the accuracy, by `lr:seed`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def accuracy(lr: float, epoch: int) -> float:
 def main(folder: Path, attempt: int, until: int | None) -> int:
     config = json.loads((folder / "config.json").read_text())
     lr, epochs, stopping = config["lr"], config["epochs"], []
+    names = {str(lr), f"{lr}:{config['seed']}"}
+    luck = Path(os.environ["STUB_LUCK"])
+    added = sum(json.loads(luck.read_text()).get(name, 0) for name in names) if luck.exists() else 0
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
     done = max((int(path.name.split("-s")[1]) for path in (folder / "checkpoints").glob("a*")), default=0)
     fails = Path(os.environ["STUB_FAILS"])
@@ -50,10 +54,10 @@ def main(folder: Path, attempt: int, until: int | None) -> int:
                 out.write(Stopped(step=epoch - 1))
                 return 0
             time.sleep(float(Path(os.environ["STUB_PACE"]).read_text()))
-            if fails.exists() and str(lr) in fails.read_text().split():
+            if fails.exists() and names & {*fails.read_text().split()}:
                 out.write(Failed(step=epoch, kind=FailureKind.APPLICATION, message="The stub failed as it was told."))
                 return 1
-            value = accuracy(lr, epoch)
+            value = accuracy(lr, epoch) + added
             out.write(EpochEnded(step=epoch, epoch=epoch, seconds=0.1, values={"metric/accuracy": value}, best=True))
             name = checkpoint_name(attempt, epoch)
             (folder / "checkpoints" / name).mkdir(parents=True)

@@ -16,7 +16,7 @@ VIEW = SweepView(
     run_id="20260101-000000-aaaa", name="rates", strategy="grid", pruner="none", metric="accuracy",
     higher_is_better=True, notebook=None, space={"lr": Choices(values=[1e-3, 1e-2])}, planned=2, epochs_budget=None,
     epochs_done=2, trials=[], best=1, importance={"lr": 1.0}, holes=0, titles={"lr": "Learning rate"}, eta=None,
-    brackets=[],
+    brackets=[], replicates=1,
 )  # fmt: skip
 
 
