@@ -243,7 +243,7 @@ class Sweep:
 
     @property
     def best(self) -> Run:
-        """The run of the best trial so far, of replicates the best one. Raises NotFoundError before the first result."""
+        """The run of the best trial so far, of replicates the best. Raises NotFoundError before the first result."""
         view = self.view
         for trial in view.trials:
             if trial.number == view.best and trial.run_id is not None:

@@ -100,6 +100,8 @@ async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
         ({**body, "space": {"lr": {"values": [1e3]}}}, 400),
         ({**body, "space": {"lr": {"low": 1, "high": 0}}, "strategy": "tpe"}, 400),
         ({**body, "notebook": "../x.ipynb"}, 403),
+        ({**body, "replicates": 3}, 400),  # with seeds in its space
+        ({**body, "space": {"lr": {"values": [1e-3]}}, "replicates": 1000}, 400),
     ):
         assert (await api("POST", "sweeps", wrong)).status == status
     assert store.runs.list().total == 1
@@ -125,6 +127,9 @@ async def test_a_sweep_is_checked_as_it_is_typed(api: Api, store: Store, setting
     assert "focel" in problems["loss"]
     assert set((await check({"lr": {"low": 1e-3, "high": 1e-2}}))[0]) == {"lr"}  # a grid needs a step
     assert set((await check({"nolr": {"values": [1]}}))[0]) == {"nolr"}
+    assert await check({"lr": {"values": [1e-3, 1e-2]}}, replicates=3) == ({}, 2)
+    assert set((await check({"seed": {"values": [0, 1]}}, replicates=3))[0]) == {"seed"}
+    assert set((await check({"lr": {"values": [1e-3]}}, strategy="asha", replicates=3))[0]) == {"replicates"}
     assert store.runs.list().total == 0
 
 

@@ -177,7 +177,7 @@ async def test_all_that_a_sweep_asks_for_stands_in_its_code(api: Api, store: Sto
     given = {
         "strategy": "halving", "pruner": "none", "direction": "max", "trials": 9, "epochs": 50, "eta": 4,
         "min_epochs": 2, "parallel": 2, "seed": 7, "device": "cpu", "name": "all", "notes": "n", "priority": 3,
-        "metric": "macro_f1",
+        "metric": "macro_f1", "replicates": 3,
     }  # fmt: skip
     assert {*given} >= {*SweepRequest.model_fields} - {"base", "space", "notebook", "project_id", "idempotency_key"}
     body = {"base": config, "space": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}, **given}

@@ -1438,7 +1438,8 @@ export interface Queued {
  *
  * `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
  * The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none. `halving` and `hyperband`
- * have the budget `trials`; `eta` and `min_epochs` are theirs.
+ * have the budget `trials`; `eta` and `min_epochs` are theirs. `replicates`: runs of each trial, which differ by
+ * their seed; the value of a trial is their mean.
  */
 export interface SweepRequest {
   base: {
@@ -1464,6 +1465,7 @@ export interface SweepRequest {
   epochs?: number | null;
   eta?: number | null;
   min_epochs?: number | null;
+  replicates?: number;
   parallel?: number | null;
   seed?: number;
   device?: string | null;
@@ -1509,6 +1511,7 @@ export interface Sweep {
   titles: {
     [k: string]: string;
   };
+  replicates: number;
   planned: number | null;
   epochs_budget: number | null;
   epochs_done: number;
@@ -1536,6 +1539,8 @@ export interface Rung {
 }
 /**
  * A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole.
+ *
+ * With replicates the run is that with the best value so far, and a trial with a hole among them is a hole.
  */
 export interface Trial {
   number: number;
@@ -1548,7 +1553,9 @@ export interface Trial {
   state: 'waiting' | 'queued' | 'running' | 'succeeded' | 'pruned' | 'failed' | 'stopped' | 'missing';
   hole: boolean;
   value: number | null;
+  deviation: number | null;
   curve: CurvePoint[];
+  replicates: Replicate[];
   bracket: number | null;
   rung: number | null;
   message: string | null;
@@ -1563,6 +1570,21 @@ export interface Trial {
 export interface CurvePoint {
   epoch: number;
   value: number;
+}
+/**
+ * One of the runs of a trial with replicates.
+ */
+export interface Replicate {
+  seed: number;
+  run_id: string | null;
+  run_name: string | null;
+  state: 'waiting' | 'queued' | 'running' | 'succeeded' | 'pruned' | 'failed' | 'stopped' | 'missing';
+  value: number | null;
+  message: string | null;
+  device: string | null;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number | null;
 }
 export interface DevicesReply {
   executors: Executor[];
