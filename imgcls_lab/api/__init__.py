@@ -13,8 +13,10 @@ from imgcls_lab.api.home_storage import storage
 from imgcls_lab.api.notebooks import launch_notebook
 from imgcls_lab.api.project_list import Projects, export_project, import_project, project, projects
 from imgcls_lab.api.registered_models import Models, models
+from imgcls_lab.api.replicates import Replicates
 from imgcls_lab.api.run_handle import Run
-from imgcls_lab.api.run_queue import Runs, launch, run, runs
+from imgcls_lab.api.run_list import Runs
+from imgcls_lab.api.run_queue import launch, run, runs
 from imgcls_lab.api.saved_configs import SavedConfig, configs
 from imgcls_lab.api.sweep_handle import Sweep, Sweeps, sweep, sweeps
 from imgcls_lab.api.tensorboards import tensorboard
@@ -26,6 +28,7 @@ __all__ = [
     "Dataset",
     "Models",
     "Projects",
+    "Replicates",
     "Run",
     "Runs",
     "SavedConfig",

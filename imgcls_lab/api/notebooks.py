@@ -9,7 +9,8 @@ from typing import Any
 from imgcls_lab.api import context
 from imgcls_lab.api.resolving import print_notes
 from imgcls_lab.api.run_handle import Run
-from imgcls_lab.api.run_queue import common_fields, ids_of
+from imgcls_lab.api.run_list import ids_of
+from imgcls_lab.api.run_queue import common_fields
 from imgcls_lab.api.validation import request
 from imgcls_lab.batch import notebook_source
 from imgcls_lab.batch.submit_notebook import submit_notebook

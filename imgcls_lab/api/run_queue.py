@@ -6,45 +6,35 @@ Called as `lab.launch`, `lab.run` and `lab.runs`, and by the command line. It tr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from imgcls_lab import image_size, run_layout, run_query
 from imgcls_lab.api import context
 from imgcls_lab.api.inference import Model
+from imgcls_lab.api.replicates import Replicates, of_seeds
 from imgcls_lab.api.resolving import config_of, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.run_list import Runs, ids_of
 from imgcls_lab.api.validation import project_id, request
 from imgcls_lab.config import LaunchFields, TrainConfig, takes_fields, takes_keywords
 from imgcls_lab.errors import InputError, NotFoundError, unknown
 from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
-from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import is_run_id
-from imgcls_lab.schemas import ListView, RunPage, RunView, SubmitRequest
+from imgcls_lab.schemas import ListView, SubmitRequest
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from imgcls_lab.store import Store
 
-RUNS_TYPE = "application/vnd.imgcls.runs+json"
-VERSION = 1
-COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
 
-# of a run, where it is not called as its column
-_FIELDS = {
-    "created": "created_at", "started": "started_at", "ended": "ended_at", "model": "model_flavour", "data": "root",
-    "parent": "parent_id", "tag": "tags",
-}  # fmt: skip
-
-
-@takes_fields()
+@overload
 def launch(
     config: TrainConfig | Mapping[str, Any] | None = None,
     *,
+    replicates: None = None,
     name: str | None = None,
     project: str | None = None,
     notes: str = "",
@@ -56,7 +46,41 @@ def launch(
     host: str | None = None,
     idempotency_key: str | None = None,
     **fields: Unpack[LaunchFields],
-) -> Run:
+) -> Run: ...
+@overload
+def launch(
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    *,
+    replicates: int,
+    name: str | None = None,
+    project: str | None = None,
+    notes: str = "",
+    tags: Iterable[str] = (),
+    priority: int = 0,
+    after: Iterable[Run | str] = (),
+    device: str | None = None,
+    gpus: int | None = None,
+    host: str | None = None,
+    idempotency_key: str | None = None,
+    **fields: Unpack[LaunchFields],
+) -> Replicates: ...
+@takes_fields()
+def launch(
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    *,
+    replicates: int | None = None,
+    name: str | None = None,
+    project: str | None = None,
+    notes: str = "",
+    tags: Iterable[str] = (),
+    priority: int = 0,
+    after: Iterable[Run | str] = (),
+    device: str | None = None,
+    gpus: int | None = None,
+    host: str | None = None,
+    idempotency_key: str | None = None,
+    **fields: Unpack[LaunchFields],
+) -> Run | Replicates:
     """Queue a run; it trains in the background, whatever becomes of this process.
 
     `config`, or its `fields` as keywords, or both: a config of which some fields change. `help(lab.TrainConfig)` says
@@ -64,8 +88,9 @@ def launch(
     A `project` that does not exist is made. A run with a higher `priority` starts before others. The run waits until
     all runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
     GPU's name, such as H100; `gpus`: how many of one host; `host`: the host that it must run on. The same
-    `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError. Raises
-    ConfigError and DataError before anything is queued.
+    `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError.
+    With `replicates` it queues so many runs, which differ by their seed alone: `seed`, `seed` + 1 ... They come as a
+    list that knows mean and standard deviation. Raises ConfigError and DataError before anything is queued.
 
     >>> first = lab.launch(root="digits", model_flavour="tiny-resnet", load_pretrained=False, epochs=2, tags=["slow"])
     >>> second = lab.launch(first.config, lr=1e-3, after=[first.kill()])
@@ -87,18 +112,18 @@ def launch(
             store, name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key
         ),
     )
-    view = store.runs.submit(submitted)
+    if replicates is None:
+        view = store.runs.submit(submitted)
+        client.ensure(settings)
+        return Run(view.id, store=store)
+    queued = [store.runs.submit(each) for each in of_seeds(submitted, replicates)]
     client.ensure(settings)
-    return Run(view.id, store=store)
+    return Replicates(store, queued, resolved)
 
 
 def common_fields(store: Store, *, project: str | None, **fields: Any) -> dict[str, Any]:
     """The fields that requests for trainings, notebooks and sweeps share; a `project` that does not exist is made."""
     return fields | {"project_id": project_id(store, project, make=True) if project else None}
-
-
-def ids_of(runs: Iterable[Run | str]) -> list[str]:
-    return [item.id if isinstance(item, Run) else item for item in runs]
 
 
 def run(run_id: str) -> Run:
@@ -209,79 +234,3 @@ def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
     if wrong:
         raise InputError(unknown("state", wrong[0], sorted(known)))
     return [RunState(name) for name in names] or None
-
-
-def column_value(view: RunView, column: str) -> Any:
-    """The value of a column of a list that was asked for it."""
-    if column in view.values:
-        return view.values[column]
-    return getattr(view, _FIELDS.get(column, column), None)
-
-
-class Runs(Sequence[Run]):
-    """A list of runs; `frame()` gives it as a DataFrame, and so it is shown."""
-
-    def __init__(
-        self, store: Store, page: RunPage, columns: Sequence[str] = (), *, query: Mapping[str, Any] | None = None
-    ) -> None:
-        """query: what the runs were asked for by, as `GET runs` takes it; without it no cell can ask again."""
-        self._store = store
-        self._query = query
-        self.columns = list(columns)  # beside those that every list has
-        self.views = page.items
-        self.total = page.total  # of all that match, listed or not
-        self.owners = page.owners  # of all runs of the store
-
-    @overload
-    def __getitem__(self, index: int) -> Run: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Run]: ...
-    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
-        if isinstance(index, slice):
-            return [Run(view.id, store=self._store) for view in self.views[index]]
-        return Run(self.views[index].id, store=self._store)
-
-    def __len__(self) -> int:
-        return len(self.views)
-
-    def __iter__(self) -> Iterator[Run]:
-        return (Run(view.id, store=self._store) for view in self.views)
-
-    def frame(self) -> pd.DataFrame:
-        """Index `id`; `best` is the best value of the metric each run watches. `owner` where there are several.
-
-        >>> lab.runs(project="flowers", columns=["loss/val"]).frame().columns[-1]
-        'loss/val'
-        """
-        import pandas as pd
-
-        columns = COLUMNS if len(self.owners) < 2 else [COLUMNS[0], "owner", *COLUMNS[1:]]
-        rows = [
-            {
-                **{name: getattr(view, name) for name in columns},
-                "state": view.state.value,
-                "best": view.best.value if view.best else None,
-                "created": pd.Timestamp(view.created_at, unit="s", tz="UTC"),
-                **{column: column_value(view, column) for column in self.columns if column not in columns},
-            }
-            for view in self.views
-        ]
-        return pd.DataFrame(rows, index=pd.Index([view.id for view in self.views], name="id"))
-
-    def __repr__(self) -> str:
-        shown = repr(self.frame()) if self.views else "No runs yet."
-        return shown if self.total <= len(self) else f"{shown}\n{len(self)} of {counted(self.total, 'run')}"
-
-    def _repr_html_(self) -> str:
-        if not self.views:
-            return "<em>No runs yet.</em>"
-        more = f"<p>{len(self)} of {counted(self.total, 'run')}</p>" if self.total > len(self) else ""
-        return str(self.frame().to_html(escape=True)) + more
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Live and from the server in JupyterLab with the extension; elsewhere the table as of now."""
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        if self._query is not None:
-            home = str(context.settings().home_path)
-            bundle[RUNS_TYPE] = {"version": VERSION, "home": home, "query": dict(self._query)}
-        return bundle

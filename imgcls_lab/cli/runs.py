@@ -94,7 +94,7 @@ def runs(  # noqa: PLR0917
 
 def _cell(run: RunView, column: str) -> str:
     """The value of a further column, as a table shows it."""
-    from imgcls_lab.api.run_queue import column_value
+    from imgcls_lab.api.run_list import column_value
 
     value = column_value(run, column)
     if value is None:

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from imgcls_lab.cli.output import ConfigOption, Json, Set, program, queued, read_config, say
+from imgcls_lab.cli.output import (
+    ConfigOption,
+    Json,
+    Set,
+    print_json,
+    program,
+    queued,
+    read_config,
+    say,
+    warn_unattended,
+)
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Its project; made if there is none of this name.")]
@@ -70,6 +80,10 @@ def launch(  # noqa: PLR0917
     ] = None,
     gpus: Annotated[int | None, typer.Option(help="How many GPUs of one host.")] = None,
     host: Host = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option(help="Queue so many runs, which differ by their seed alone; --json prints a list of them."),
+    ] = None,
     key: Key = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
@@ -80,8 +94,24 @@ def launch(  # noqa: PLR0917
 
     given = read_config(config, settings, context.store())
     shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
-    run = api.launch(given, tags=tag or (), device=device, gpus=gpus, host=host, **shared)
-    queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
+    shared |= {"tags": tag or (), "device": device, "gpus": gpus, "host": host}
+    if replicates is None:
+        run = api.launch(given, **shared)
+        queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
+        return
+    several = api.launch(given, replicates=replicates, **shared)
+    if not as_json:
+        for run in several:
+            say(f"Queued as {run.id} ({run.name}).")
+    if wait:
+        several.wait()
+    if as_json:
+        print_json(several.refresh().views)
+    elif wait:
+        say(several.title())
+    else:
+        warn_unattended(several.views)
+        say(f"Compare them: {program()} compare {' '.join(run.id for run in several)}")
 
 
 def add_to(app: typer.Typer) -> None:

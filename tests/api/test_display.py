@@ -16,7 +16,7 @@ import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api.display import RUN_TYPE, LiveCell
 from imgcls_lab.api.run_folder import RunFolder
-from imgcls_lab.api.run_queue import RUNS_TYPE
+from imgcls_lab.api.run_list import RUNS_TYPE
 from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.static_picture import HEIGHT, WIDTH
 

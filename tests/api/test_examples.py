@@ -24,7 +24,7 @@ from imgcls_lab.api.datasets import Dataset
 from imgcls_lab.api.project_list import Projects
 from imgcls_lab.api.registered_models import Models
 from imgcls_lab.api.run_diff import RunDiff
-from imgcls_lab.api.run_queue import Runs
+from imgcls_lab.api.run_list import Runs
 from imgcls_lab.api.saved_configs import SavedConfig, SavedConfigs
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings

@@ -13,6 +13,7 @@ import pytest
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig, run_layout
+from imgcls_lab.api import Replicates
 from imgcls_lab.errors import ConfigError, ConflictError, DataError, ImgclsError, InputError, NotFoundError
 from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
@@ -178,3 +179,49 @@ def test_the_api_is_imported_without_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# ── replicates ──────────────────────────────────────────────────────────────────────────────────────────────────
+def test_replicates_differ_by_their_seed_alone_and_are_asked_for_once(few: TrainConfig, idle: Settings) -> None:
+    asked = {"name": "base", "project": "tests", "tags": ["x"], "idempotency_key": "a key of mine"}
+    runs = lab.launch(few, seed=7, replicates=3, **asked)  # type: ignore[arg-type]
+    assert isinstance(runs, Replicates)
+    assert [run.config.seed for run in runs] == [7, 8, 9]
+    assert {run.config.with_changes(seed=7) for run in runs} == {runs[0].config}
+    assert [run.name for run in runs] == ["base seed=7", "base seed=8", "base seed=9"]
+    assert len({run.view.repetition for run in runs}) == 1
+    again = lab.launch(few, seed=7, replicates=3, **asked)  # type: ignore[arg-type]
+    more = lab.launch(few, seed=7, replicates=4, **asked)  # type: ignore[arg-type]
+    assert [run.id for run in again] == [run.id for run in runs] == [run.id for run in more][:3]
+    assert lab.runs().total == 4
+    assert runs.frame()["seed"].tolist() == [7, 8, 9]
+    assert (runs.mean, runs.deviation, runs.values) == (None, None, {})
+    assert repr(runs).startswith("0 of 3 replicates finished")
+    with pytest.raises(NotFoundError, match="None of these runs"):
+        _ = runs.best
+    assert {run.state for run in runs.stop()} == {RunState.CANCELLED}
+    after = lab.launch(few, after=more)
+    assert set(after.view.after) == {run.id for run in more}
+
+
+@pytest.mark.parametrize("count", [0, 101, 2.5, True, "3"])
+def test_a_number_of_replicates_that_cannot_be_is_said_before_anything_is_queued(
+    few: TrainConfig, idle: Settings, count: object
+) -> None:
+    with pytest.raises(InputError, match="replicates: must be a whole number from 1 to 100"):
+        lab.launch(few, replicates=count)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="take a smaller seed"):
+        lab.launch(few, seed=2**32 - 1, replicates=2)
+    assert lab.runs().total == 0
+
+
+def test_replicates_have_a_mean_and_a_deviation(few: TrainConfig, own: Settings) -> None:
+    runs = lab.launch(few, replicates=2).wait(timeout=240)
+    values = [run.view.best.value for run in runs if run.view.best]
+    assert len(values) == 2
+    assert runs.mean == pytest.approx(sum(values) / 2)
+    assert runs.deviation == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert runs.best.view.best is not None
+    assert runs.best.view.best.value == max(values)
+    assert "2 of 2 replicates finished: accuracy" in runs._repr_html_()
+    assert lab.runs(where=runs._repr_mimebundle_()["application/vnd.imgcls.runs+json"]["query"]["where"]).total == 2

@@ -1,0 +1,132 @@
+"""`Replicates`: runs of one config that differ by their seed, as `lab.launch(config, replicates=5)` queues them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Self
+
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.run_list import Runs
+from imgcls_lab.batch.replicates import deviation_of
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.evaluation import format_metric
+from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.events import RunState
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import RunPage, RunView, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_KEY, MAX_NAME, MAX_REPLICATES
+from imgcls_lab.store.run_rows import default_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.store import Store
+
+LIVE_IDS = 40  # that a query of a live table may name
+
+
+def of_seeds(request: SubmitRequest, count: int) -> list[SubmitRequest]:
+    """The requests of a training's replicates. Raises InputError for a number that cannot be.
+
+    Each has its seed in its name and in its idempotency key: asked for again, they are the same runs.
+    """
+    config = TrainConfig.parse(request.config)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_REPLICATES:
+        raise _refused(f"must be a whole number from 1 to {MAX_REPLICATES}, not “{count}”.")
+    if config.seed + count > 2**32:
+        raise _refused(f"{count} of them from seed {config.seed} on would pass the largest seed; take a smaller seed.")
+    name, key = request.name or default_name(request.kind, config), request.idempotency_key
+    found = []
+    for seed in range(config.seed, config.seed + count):
+        fields = {
+            "config": config.with_changes(seed=seed).model_dump(mode="json"),
+            "name": _ending(name, f" seed={seed}", MAX_NAME),
+            "idempotency_key": None if key is None else _ending(key, f":seed={seed}", MAX_KEY),
+        }
+        found.append(request.model_copy(update=fields))
+    return found
+
+
+def _refused(text: str) -> InputError:
+    return InputError(f"replicates: {text}", [Problem("replicates", text[0].upper() + text[1:])])
+
+
+def _ending(text: str, end: str, most: int) -> str:
+    return text[: most - len(end)] + end
+
+
+class Replicates(Runs):
+    """Runs of one config that differ by their seed, in the order of their seeds. Figures are of those that finished."""
+
+    def __init__(self, store: Store, views: Sequence[RunView], config: TrainConfig) -> None:
+        """config: that of the first."""
+        ids = [view.id for view in views]
+        page = RunPage(items=[*views], total=len(views), counts={}, owners=[])
+        query = {"where": f"id={','.join(ids)}", "limit": len(ids)} if len(ids) <= LIVE_IDS else None
+        super().__init__(store, page, query=query)
+        self.seeds = {run_id: config.seed + number for number, run_id in enumerate(ids)}
+        self.metric = config.monitor_metric  # by which the best epoch of each is kept
+        self._better = max if config.higher_is_better else min
+
+    def refresh(self) -> Self:
+        """Read them again; a run that was deleted is left out."""
+        self.views = list(self._store.runs.by_id([view.id for view in self.views]).values())
+        self.total = len(self.views)
+        return self
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The best value of each that has finished, by its id."""
+        views = self.refresh().views
+        return {view.id: view.best.value for view in views if view.best and view.state is RunState.SUCCEEDED}
+
+    @property
+    def mean(self) -> float | None:
+        return fmean(values) if (values := [*self.values.values()]) else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the sample; None for fewer than two."""
+        return deviation_of([*self.values.values()])
+
+    @property
+    def best(self) -> Run:
+        """The one with the best value. Raises NotFoundError before the first has finished."""
+        if not (values := self.values):
+            raise NotFoundError("None of these runs has finished yet.")
+        return Run(self._better(values, key=lambda run_id: values[run_id]), store=self._store)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until all have ended. Raises ImgclsError for the first that has failed, TimeoutError."""
+        until = None if timeout is None else time.monotonic() + timeout
+        for run in self:
+            run.wait(None if until is None else max(0.0, until - time.monotonic()))
+        return self.refresh()
+
+    def stop(self) -> Self:
+        """End each after a checkpoint."""
+        for run in self:
+            run.stop()
+        return self.refresh()
+
+    def frame(self) -> pd.DataFrame:
+        """As of other runs, with a column `seed`."""
+        frame = super().frame()
+        frame.insert(1, "seed", [self.seeds[view.id] for view in self.views])
+        return frame
+
+    def title(self) -> str:
+        """How many have finished, and mean ± standard deviation of these."""
+        values = self.values
+        ended = f"{len(values)} of {counted(len(self), 'replicate')} finished"
+        if (mean := self.mean) is None:
+            return ended
+        return f"{ended}: {format_metric(self.metric, mean, self.deviation)}"
+
+    def __repr__(self) -> str:
+        return f"{self.title()}\n{super().__repr__()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.title()}</p>{super()._repr_html_()}"

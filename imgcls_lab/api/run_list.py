@@ -1,0 +1,106 @@
+"""`Runs`: a list of runs, as `lab.runs` finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from imgcls_lab.api import context
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import RunPage, RunView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.store import Store
+
+RUNS_TYPE = "application/vnd.imgcls.runs+json"
+VERSION = 1
+COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
+
+# of a run, where it is not called as its column
+_FIELDS = {
+    "created": "created_at", "started": "started_at", "ended": "ended_at", "model": "model_flavour", "data": "root",
+    "parent": "parent_id", "tag": "tags",
+}  # fmt: skip
+
+
+def ids_of(runs: Iterable[Run | str]) -> list[str]:
+    return [item.id if isinstance(item, Run) else item for item in runs]
+
+
+def column_value(view: RunView, column: str) -> Any:
+    """The value of a column of a list that was asked for it."""
+    if column in view.values:
+        return view.values[column]
+    return getattr(view, _FIELDS.get(column, column), None)
+
+
+class Runs(Sequence[Run]):
+    """A list of runs; `frame()` gives it as a DataFrame, and so it is shown."""
+
+    def __init__(
+        self, store: Store, page: RunPage, columns: Sequence[str] = (), *, query: Mapping[str, Any] | None = None
+    ) -> None:
+        """query: what the runs were asked for by, as `GET runs` takes it; without it no cell can ask again."""
+        self._store = store
+        self._query = query
+        self.columns = list(columns)  # beside those that every list has
+        self.views = page.items
+        self.total = page.total  # of all that match, listed or not
+        self.owners = page.owners  # of all runs of the store
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Run]: ...
+    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
+        if isinstance(index, slice):
+            return [Run(view.id, store=self._store) for view in self.views[index]]
+        return Run(self.views[index].id, store=self._store)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __iter__(self) -> Iterator[Run]:
+        return (Run(view.id, store=self._store) for view in self.views)
+
+    def frame(self) -> pd.DataFrame:
+        """Index `id`; `best` is the best value of the metric each run watches. `owner` where there are several.
+
+        >>> lab.runs(project="flowers", columns=["loss/val"]).frame().columns[-1]
+        'loss/val'
+        """
+        import pandas as pd
+
+        columns = COLUMNS if len(self.owners) < 2 else [COLUMNS[0], "owner", *COLUMNS[1:]]
+        rows = [
+            {
+                **{name: getattr(view, name) for name in columns},
+                "state": view.state.value,
+                "best": view.best.value if view.best else None,
+                "created": pd.Timestamp(view.created_at, unit="s", tz="UTC"),
+                **{column: column_value(view, column) for column in self.columns if column not in columns},
+            }
+            for view in self.views
+        ]
+        return pd.DataFrame(rows, index=pd.Index([view.id for view in self.views], name="id"))
+
+    def __repr__(self) -> str:
+        shown = repr(self.frame()) if self.views else "No runs yet."
+        return shown if self.total <= len(self) else f"{shown}\n{len(self)} of {counted(self.total, 'run')}"
+
+    def _repr_html_(self) -> str:
+        if not self.views:
+            return "<em>No runs yet.</em>"
+        more = f"<p>{len(self)} of {counted(self.total, 'run')}</p>" if self.total > len(self) else ""
+        return str(self.frame().to_html(escape=True)) + more
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Live and from the server in JupyterLab with the extension; elsewhere the table as of now."""
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if self._query is not None:
+            home = str(context.settings().home_path)
+            bundle[RUNS_TYPE] = {"version": VERSION, "home": home, "query": dict(self._query)}
+        return bundle
