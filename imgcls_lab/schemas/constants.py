@@ -9,7 +9,7 @@ from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
 from imgcls_lab.run_changes import FIELDS, text_of, title_of
 from imgcls_lab.run_query import COLUMNS, CURVE, GROUPS
 from imgcls_lab.schemas.images import ThumbnailSize
-from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_TAG, MAX_TAGS, NEWEST_ALERTS
+from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_REPLICATES, MAX_TAG, MAX_TAGS, NEWEST_ALERTS
 from imgcls_lab.schemas.revisions import MAX_CHANGES
 
 CELL_SMOOTHING = 0.6  # of a training curve in a cell, live and in the picture that the notebook keeps
@@ -36,6 +36,7 @@ CONSTANTS = {
     "CHANGEABLE_FIELDS": {name: {"title": title_of(name), "empty": text_of(name, None)} for name in FIELDS},
     "MAX_TAG": MAX_TAG,
     "MAX_TAGS": MAX_TAGS,
+    "MAX_REPLICATES": MAX_REPLICATES,
     "NEWEST_ALERTS": NEWEST_ALERTS,
     "CURVE": CURVE,
     "QUERY_COLUMNS": COLUMNS,  # what each holds

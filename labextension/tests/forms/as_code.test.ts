@@ -90,6 +90,20 @@ describe('a launch as code', () => {
     });
   });
 
+  it('names replicates of a run and of a sweep', () => {
+    const run = launch({ replicates: 3 });
+    expect(asPython(layout, run)).toContain('runs = lab.launch(config, replicates=3)\nruns');
+    expect(asShell(layout, run)).toContain('--replicates 3');
+    expect(asShell(layout, launch({ replicates: 1 }))).not.toContain('replicates');
+    const sweep: Launch['sweep'] = {
+      ...{ space: { lr: { values: [0.001, 0.01] } }, strategy: 'grid', metric: 'accuracy', pruner: null },
+      replicates: 5,
+    };
+    expect(asPython(layout, launch({ sweep }))).toContain('metric="accuracy", replicates=5)');
+    const file = /<<'END'\n([\s\S]*)\nEND\n/.exec(asShell(layout, launch({ sweep })))![1]!;
+    expect(JSON.parse(file)).toMatchObject({ strategy: 'grid', replicates: 5 });
+  });
+
   it('names the rungs of a sweep by halving', () => {
     const sweep: Launch['sweep'] = {
       ...{ space: { lr: { low: 0.001, high: 0.1 } }, strategy: 'halving', metric: 'accuracy', pruner: null },

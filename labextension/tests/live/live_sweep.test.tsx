@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { LiveSweep } from '../../src/views/live/live_sweep';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
-import type { RunDetail, Sweep, Trial } from '../../src/views/data/types';
+import type { Replicate, RunDetail, Sweep, Trial } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
 
@@ -80,6 +80,42 @@ it('shows its best so far, and each trial opens as its run', async () => {
   const [first] = host.querySelectorAll<HTMLElement>('.imgcls-cell'); // the best stands first
   await act(async () => first!.click());
   expect(went).toEqual([{ view: 'run', id: 't1' }]);
+});
+
+const replicate = (seed: number, part: Partial<Replicate>): Replicate => ({
+  ...{ seed, run_id: `r${seed}`, run_name: null, state: 'succeeded', value: null, message: null },
+  ...{ device: null, started_at: null, ended_at: null, ran: null },
+  ...part,
+});
+
+it('a trial with replicates is a mean ± deviation, and unfolds to its runs', async () => {
+  const whole = [0.7, 0.8].map((value, seed) => replicate(seed, { value }));
+  const part = [replicate(0, { value: 0.9 }), replicate(1, { run_id: null, state: 'waiting' })];
+  const sweep: Sweep = {
+    ...view,
+    replicates: 2,
+    trials: [
+      trial(0, 0.1, { value: 0.75, deviation: 0.0707, replicates: whole }),
+      trial(1, 0.2, { state: 'running', replicates: part }),
+    ],
+    best: 0,
+  };
+  const run = { ...aRun({ id: 's1', kind: 'sweep', state: 'running' }) } as RunDetail;
+  const went = await show({ run: () => run, sweep: () => sweep });
+  expect(host.querySelector('.imgcls-sweep-standing')!.textContent).toContain('2 seeds each');
+  expect(host.querySelector('.imgcls-sweep-standing')!.textContent).toContain('75.0 ± 7.1 %');
+  const [best, other] = host.querySelectorAll<HTMLElement>('[data-trial]');
+  expect(best!.textContent).toContain('75.0 ± 7.1 %');
+  expect(other!.textContent).toContain('1 of 2');
+  expect(best!.getAttribute('aria-expanded')).toBe('false');
+  await act(async () => best!.click());
+  expect(went).toEqual([]);
+  const seeds = [...host.querySelectorAll<HTMLElement>('[data-seed]')];
+  expect(seeds.map(each => each.textContent)).toEqual(['seed 0 70.0 %', 'seed 1 80.0 %']);
+  await act(async () => seeds[1]!.click());
+  expect(went).toEqual([{ view: 'run', id: 'r1' }]);
+  await act(async () => best!.click());
+  expect(host.querySelector('[data-seed]')).toBeNull();
 });
 
 const point = (epoch: number, value: number) => ({ epoch, value });

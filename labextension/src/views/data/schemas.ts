@@ -2579,6 +2579,7 @@ export const CHANGEABLE_FIELDS = {
 } as const;
 export const MAX_TAG = 40 as const;
 export const MAX_TAGS = 20 as const;
+export const MAX_REPLICATES = 100 as const;
 export const NEWEST_ALERTS = 50 as const;
 export const CURVE = 'curve' as const;
 export const QUERY_COLUMNS = {

@@ -10,8 +10,10 @@ export interface Launch {
   project: string;
   sweep: Pick<
     SweepRequest,
-    'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs' | 'eta' | 'min_epochs'
+    'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs' | 'eta' | 'min_epochs' | 'replicates'
   > | null;
+  /** Of a run. */
+  replicates?: number;
 }
 
 /** The settings that differ from their defaults, in the form's order. */
@@ -45,13 +47,16 @@ const mapping = (entries: [string, unknown][]): string =>
 const spaceOf = (space: SweepRequest['space']): [string, unknown][] =>
   Object.entries(space).map(([name, item]) => [name, 'values' in item ? item.values : item]);
 
-export function asPython(layout: Layout, { config, name, project, sweep }: Launch): string {
+export function asPython(layout: Layout, launch: Launch): string {
+  const { config, name, project, sweep } = launch;
+  const replicates = replicatesOf(launch);
   const options = [
     sweep && sweep.strategy !== 'grid' && `strategy=${pythonValue(sweep.strategy)}`,
     sweep && `metric=${pythonValue(sweep.metric)}`,
     sweep?.pruner && `pruner=${pythonValue(sweep.pruner)}`,
     sweep?.eta && `eta=${sweep.eta}`,
     sweep?.min_epochs && `min_epochs=${sweep.min_epochs}`,
+    replicates > 1 && `replicates=${replicates}`,
     sweep && (sweep.trials || sweep.epochs) && `budget=${pythonValue(budgetOf(sweep))}`,
     name && `name=${pythonValue(name)}`,
     project && `project=${pythonValue(project)}`,
@@ -60,9 +65,14 @@ export function asPython(layout: Layout, { config, name, project, sweep }: Launc
   const settings = `config = ${mapping(settingsOf(layout, config))}\n`;
   const start = sweep
     ? `sweep = lab.sweep(config, ${mapping(spaceOf(sweep.space))}${tail})\nsweep`
-    : `run = lab.launch(config${tail})\nrun.watch()`;
+    : replicates > 1
+      ? `runs = lab.launch(config${tail})\nruns`
+      : `run = lab.launch(config${tail})\nrun.watch()`;
   return `import imgcls_lab as lab\n\n${settings}${start}`;
 }
+
+/** How many runs a launch makes, or each trial is. */
+const replicatesOf = ({ sweep, replicates }: Launch): number => (sweep ? sweep.replicates : replicates) ?? 1;
 
 const budgetOf = ({ trials, epochs }: NonNullable<Launch['sweep']>): Record<string, number> => ({
   ...(trials ? { trials } : {}),
@@ -90,6 +100,7 @@ export function asShell(layout: Layout, launch: Launch): string {
       ...(pruner && { pruner }),
       ...(eta && { eta }),
       ...(min_epochs && { min_epochs }),
+      ...((sweep.replicates ?? 1) > 1 && { replicates: sweep.replicates }),
       ...(Object.keys(budget).length > 0 && { budget }),
       ...(name && { name }),
     };
@@ -98,5 +109,6 @@ export function asShell(layout: Layout, launch: Launch): string {
   const words = settings.map(([field, value]) => `--set ${shellWord(`${field}=${settingText(value)}`)}`);
   if (name) words.push(`--name ${shellWord(name)}`);
   if (project) words.push(`--project ${shellWord(project)}`);
+  if (replicatesOf(launch) > 1) words.push(`--replicates ${replicatesOf(launch)}`);
   return ['imgcls-lab launch', ...words].join(' \\\n  ');
 }

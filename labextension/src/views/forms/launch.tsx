@@ -4,7 +4,7 @@ import { useRef, type ReactNode } from 'react';
 import { Labelled } from './fields';
 import { newKey } from './config_form';
 import { useAction, useQuery, type QueryResult } from '../data/use_query';
-import { useNavigate } from '../ui/navigation';
+import { useNavigate, type Place } from '../ui/navigation';
 import type { Args } from '../data/requests';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
@@ -14,23 +14,40 @@ import '../ui/layout.css';
 
 type Launching = 'submit' | 'runNotebook' | 'sweep';
 
-/** Launches a request and goes to the run that it made; pressed twice, or again after an error, it is one run. */
+/**
+ * Launches a request and goes to the run that it made; pressed twice, or again after an error, it is one run.
+ * Replicates are several requests: each has a key of its own, and the page goes to all of them beside each other.
+ */
 export function useLaunch(onLaunched?: () => void) {
   const source = useSource();
   const navigate = useNavigate();
   const { busy, error, act } = useAction();
   const key = useRef({ text: '', key: '' });
+  const keyOf = (asked: unknown): string => {
+    const text = JSON.stringify(asked);
+    if (key.current.text !== text) key.current = { text, key: newKey() };
+    return key.current.key;
+  };
+  const goTo = (place: Place) => {
+    key.current = { text: '', key: '' };
+    navigate(place);
+    onLaunched?.();
+  };
   const launch = <K extends Launching>(command: K, request: Omit<Args[K], 'idempotency_key'>) =>
     act('launch', async () => {
-      const text = JSON.stringify(request);
-      if (key.current.text !== text) key.current = { text, key: newKey() };
-      const args = { ...request, idempotency_key: key.current.key } as Args[K];
+      const args = { ...request, idempotency_key: keyOf(request) } as Args[K];
       const run = await source.command(command, args);
-      key.current = { text: '', key: '' };
-      navigate({ view: 'run', id: run.id });
-      onLaunched?.();
+      goTo({ view: 'run', id: run.id });
     });
-  return { busy: busy !== null, error, launch };
+  const launchAll = (requests: Omit<Args['submit'], 'idempotency_key'>[]) =>
+    act('launch', async () => {
+      const first = keyOf(requests);
+      const ids: string[] = [];
+      for (const [number, request] of requests.entries())
+        ids.push((await source.command('submit', { ...request, idempotency_key: `${first}:${number}` })).id);
+      goTo({ view: 'compare', ids });
+    });
+  return { busy: busy !== null, error, launch, launchAll };
 }
 
 /** The primary button of such a form. */

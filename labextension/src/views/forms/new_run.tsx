@@ -1,6 +1,7 @@
 // The form of a new run, made from TrainConfig's schema. The server checks while one types; Launch queues.
 import { useMemo, useState, type ReactNode } from 'react';
-import type { Config, ConfigVersion, RunDetail, SchemaReply } from '../data/types';
+import type { TrainConfig } from '../data/requests';
+import type { Config, ConfigVersion, RunDetail, SchemaReply, SubmitRequest } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { layoutOf, shownFields, type Draft, type Field, type Layout, type Section } from './config_form';
 import { DataAndModel } from './data_and_model';
@@ -9,6 +10,7 @@ import { FieldInput } from './fields';
 import { FormFoot, nextStep } from './form_foot';
 import { Await, ProjectChoice, RunName, useLaunch } from './launch';
 import { Preflight } from './preflight';
+import { ReplicatesField, replicatesOf } from './replicates_field';
 import { RunFormHead } from './run_form_head';
 import { SettingsGroups } from './settings_groups';
 import { SpeedTrial } from './speed_trial';
@@ -17,6 +19,7 @@ import { SweepSection, trialsText, useSweep } from './sweep_section';
 import { noteOf, useCheck } from './use_check';
 import { useDraft } from './use_draft';
 import { VersionsPreview } from './versions_preview';
+import { leaf } from '../ui/format';
 import type { RunStart } from '../ui/navigation';
 import { usePreferences } from '../ui/preferences';
 import '../ui/inputs.css';
@@ -33,6 +36,8 @@ interface WhereProps {
   names: string[];
   project: string;
   setProject: (project: string) => void;
+  /** How many runs; of a sweep its search says it. */
+  replicates: ReactNode;
 }
 
 const Where = ({
@@ -43,6 +48,7 @@ const Where = ({
   names,
   project,
   setProject,
+  replicates,
 }: WhereProps) => (
   <fieldset>
     <legend>{title}</legend>
@@ -55,6 +61,7 @@ const Where = ({
       onChange={setName}
     />
     <ProjectChoice value={project} onChange={setProject} />
+    {replicates}
   </fieldset>
 );
 
@@ -87,22 +94,26 @@ function useForm({ schema, layout, parent, saved, preset, project, sweeping, onL
   const sweep = useSweep(layout, properties, check.config, sweeping);
   const [name, setName] = useState('');
   const [left, setLeft] = useState<Left | null>(null);
-  const { busy, error, launch } = useLaunch(onLaunched);
+  const { busy, error, launch, launchAll } = useLaunch(onLaunched);
   const root = String(state.draft.root ?? '');
   const projectId = state.project ? Number(state.project) : null;
   const dataset = offers.datasets.find(item => item.root === root);
   const shared = { name: name.trim() || null, project_id: projectId };
-  const ready = check.valid && check.answered && sweep.valid;
-  const submit = () =>
-    sweep.parts
-      ? launch('sweep', { ...sweep.parts, ...shared, base: check.config })
-      : launch('submit', {
-          ...shared,
-          config: check.config,
-          dataset_id: dataset?.id ?? null,
-          model_id: offers.models.find(item => item.flavour === state.draft.model_flavour)?.id ?? null,
-          parent_id: parent?.id ?? null,
-        });
+  const replicates = replicatesOf(sweep.search.replicates);
+  const ready = check.valid && check.answered && sweep.valid && (sweep.on || replicates !== null);
+  const submit = () => {
+    if (sweep.parts) return launch('sweep', { ...sweep.parts, ...shared, base: check.config });
+    const run = {
+      ...shared,
+      config: check.config,
+      dataset_id: dataset?.id ?? null,
+      model_id: offers.models.find(item => item.flavour === state.draft.model_flavour)?.id ?? null,
+      parent_id: parent?.id ?? null,
+    };
+    return replicates !== null && replicates > 1
+      ? launchAll(ofSeeds(run, replicates))
+      : launch('submit', run);
+  };
   return {
     ...{ offers, state, check, sweep, name, setName, left, busy, error, root, projectId, dataset, ready },
     submit: () => ready && !busy && void submit(),
@@ -121,8 +132,19 @@ function useForm({ schema, layout, parent, saved, preset, project, sweeping, onL
       name: name.trim(),
       project: offers.projects.find(item => item.id === projectId)?.name ?? '',
       sweep: sweep.parts,
+      replicates: replicates ?? 1,
     },
   };
+}
+
+/** The requests of a run's replicates. Each has its seed in its name. */
+function ofSeeds(run: SubmitRequest, replicates: number): SubmitRequest[] {
+  const config = run.config as TrainConfig;
+  const name = run.name ?? `${leaf(String(config.root))} ${leaf(String(config.model_flavour))}`;
+  return Array.from({ length: replicates }, (_, number) => {
+    const seed = Number(config.seed ?? 0) + number;
+    return { ...run, config: { ...config, seed }, name: `${name} seed=${seed}` };
+  });
 }
 
 function Form(props: Props) {
@@ -169,6 +191,15 @@ function Form(props: Props) {
         <Where
           section={where!}
           {...{ input, name, setName, project, setProject }}
+          replicates={
+            !sweep.on && (
+              <ReplicatesField
+                value={sweep.search.replicates}
+                seed={Number(config.seed ?? 0)}
+                onChange={replicates => sweep.setSearch({ ...sweep.search, replicates })}
+              />
+            )
+          }
           names={schema.recent_names ?? NOTHING}
         />
         <SweepSection {...{ layout, sweep }} base={config} />

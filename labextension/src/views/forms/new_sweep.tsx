@@ -8,7 +8,7 @@ import { Await, LaunchButton, RunName, useLaunch } from './launch';
 import { NewRun } from './new_run';
 import { cellsOf, kindsOf } from './sweep_space';
 import { SpaceFields, useSpace } from './sweep_space_fields';
-import { FIRST_SEARCH, StrategyFields, searchOf } from './sweep_strategy_fields';
+import { FIRST_SEARCH, StrategyFields, isReadable, searchOf } from './sweep_strategy_fields';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import './form.css';
@@ -27,6 +27,8 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
   const [name, setName] = useState('');
   const isGrid = search.strategy === 'grid';
   const cells = cellsOf(Object.values(space.space));
+  const complete = space.complete && isReadable(search);
+  const each = searchOf(search).replicates;
   const submit = () =>
     launch('sweep', {
       ...searchOf(search),
@@ -41,7 +43,7 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
       className="imgcls-form"
       onSubmit={event => {
         event.preventDefault();
-        if (space.complete && !busy) void submit();
+        if (complete && !busy) void submit();
       }}
     >
       <div className="imgcls-form-head">
@@ -59,12 +61,12 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
       </fieldset>
       <Problem>{error}</Problem>
       <div className="imgcls-buttons imgcls-form-foot">
-        <LaunchButton busy={busy} disabled={!space.complete || (isGrid && cells === null)} />
-        {space.complete && isGrid && (
+        <LaunchButton busy={busy} disabled={!complete || (isGrid && cells === null)} />
+        {complete && isGrid && (
           <span className="imgcls-note">
             {cells === null
               ? 'A grid needs values, or ranges with a step.'
-              : `${count(cells)} cells: ${plural(cells, 'trial')}`}
+              : `${count(cells)} cells: ${plural(cells, 'trial')}${each > 1 ? `, ${plural(cells * each, 'run')}` : ''}`}
           </span>
         )}
       </div>

@@ -7,13 +7,13 @@ import { count, plural } from '../ui/format';
 import type { Layout } from './config_form';
 import { kindsOf, type Property } from './sweep_space';
 import { SpaceFields, useSpace } from './sweep_space_fields';
-import { FIRST_SEARCH, StrategyFields, searchOf } from './sweep_strategy_fields';
+import { FIRST_SEARCH, StrategyFields, isReadable, searchOf } from './sweep_strategy_fields';
 
 const PAUSE = 350; // ms without a key before the server is asked
 
 type Parts = Pick<
   SweepRequest,
-  'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs' | 'eta' | 'min_epochs'
+  'space' | 'strategy' | 'metric' | 'pruner' | 'trials' | 'epochs' | 'eta' | 'min_epochs' | 'replicates'
 >;
 
 /** What has been typed of a sweep. `open`: whether it is one from the start. */
@@ -30,7 +30,7 @@ export function useSweep(
   });
   const space = useSpace([...layout.fields.keys()], name => kindsOf(properties[name], config[name]));
   const parts: Parts = { ...searchOf(search), space: space.space };
-  const text = on && space.complete ? JSON.stringify({ ...parts, base: config }) : null;
+  const text = on && space.complete && isReadable(search) ? JSON.stringify({ ...parts, base: config }) : null;
   const [rested, setRested] = useState<string | null>(null);
   useEffect(() => {
     const timer = setTimeout(() => setRested(text), PAUSE);
@@ -72,9 +72,11 @@ export function trialsText({ on, trials, valid, search, epochs, rungs }: SweepSt
     const all = count(trials * rungs[rungs.length - 1]!);
     return `${plural(trials, 'trial')}, ${count(epochs)} epochs together instead of ${all}`;
   }
+  const each = searchOf(search).replicates;
+  const runs = each > 1 ? `, ${plural(trials * each, 'run')}` : '';
   return search.strategy === 'grid'
-    ? `${count(trials)} cells: ${plural(trials, 'trial')}`
-    : plural(trials, 'trial');
+    ? `${count(trials)} cells: ${plural(trials, 'trial')}${runs}`
+    : `${plural(trials, 'trial')}${runs}`;
 }
 
 interface Props {
@@ -104,7 +106,7 @@ export function SweepSection({ layout, sweep, base }: Props) {
       />
       <fieldset>
         <legend>Search</legend>
-        <StrategyFields search={search} onChange={setSearch} />
+        <StrategyFields search={search} seed={Number(base.seed ?? 0)} onChange={setSearch} />
       </fieldset>
       {(error || other) && (
         <p className="imgcls-problem" role="alert">

@@ -2,6 +2,7 @@
 import { METRIC_TITLES, type SweepRequest } from '../data/types';
 import { metricTitle } from '../ui/format';
 import { Labelled } from './fields';
+import { ReplicatesField, replicatesOf } from './replicates_field';
 import '../ui/inputs.css';
 
 type Strategy = SweepRequest['strategy'] & string;
@@ -38,6 +39,7 @@ interface Search {
   epochs: string;
   eta: string;
   min_epochs: string;
+  replicates: string;
 }
 
 export const FIRST_SEARCH: Search = {
@@ -48,10 +50,15 @@ export const FIRST_SEARCH: Search = {
   epochs: '',
   eta: '3',
   min_epochs: '1',
+  replicates: '1',
 };
 
+/** The strategies that end trials early judge them by one curve: a trial of theirs is one run. */
+const ENDS_EARLY = new Set<Strategy>([...HALVES, 'asha']);
+
 /** As the server takes it: a grid has no budget, ASHA prunes by itself, and rungs decide on the epochs. */
-export function searchOf({ strategy, metric, pruner, trials, epochs, eta, min_epochs }: Search) {
+export function searchOf(search: Search) {
+  const { strategy, metric, pruner, trials, epochs, eta, min_epochs } = search;
   const grid = strategy === 'grid';
   const halves = HALVES.has(strategy);
   return {
@@ -62,6 +69,7 @@ export function searchOf({ strategy, metric, pruner, trials, epochs, eta, min_ep
     epochs: grid || halves || !epochs ? null : Number(epochs),
     eta: halves && eta ? Number(eta) : null,
     min_epochs: halves && min_epochs ? Number(min_epochs) : null,
+    replicates: ENDS_EARLY.has(strategy) ? 1 : (replicatesOf(search.replicates) ?? 1),
   };
 }
 
@@ -116,10 +124,16 @@ interface Props {
   search: Search;
   /** Of a notebook's parameters: it cannot be paused between two epochs. */
   notebook?: boolean;
+  /** Of the first replicate, where it is known. */
+  seed?: number;
   onChange: (search: Search) => void;
 }
 
-export function StrategyFields({ search, notebook, onChange }: Props) {
+/** Whether what was typed can be asked for. */
+export const isReadable = ({ strategy, replicates }: Search): boolean =>
+  ENDS_EARLY.has(strategy) || replicatesOf(replicates) !== null;
+
+export function StrategyFields({ search, notebook, seed, onChange }: Props) {
   const { strategy, metric, pruner, trials, epochs, eta, min_epochs } = search;
   const halves = HALVES.has(strategy);
   const put = (part: Partial<Search>) => onChange({ ...search, ...part });
@@ -186,6 +200,13 @@ export function StrategyFields({ search, notebook, onChange }: Props) {
           options={PRUNERS}
           value={pruner}
           onChange={value => put({ pruner: value })}
+        />
+      )}
+      {!ENDS_EARLY.has(strategy) && (
+        <ReplicatesField
+          value={search.replicates}
+          seed={seed}
+          onChange={value => put({ replicates: value })}
         />
       )}
     </>

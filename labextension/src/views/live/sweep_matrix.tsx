@@ -1,9 +1,10 @@
 // The trials of a sweep as a matrix where its holes show: with a grid the last parameter goes across, else each trial has
 // a row.
-import { useMemo, useState } from 'react';
+import { Fragment, useMemo, useState, type ReactNode } from 'react';
 import type { Sweep, Trial } from '../data/types';
-import { metric, metricTitle, parameterText } from '../ui/format';
+import { meanText, metric, metricTitle, parameterText } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
+import { ratedOf, ReplicateRuns } from './sweep_replicates';
 import { titleOf } from './sweep_scale';
 import '../ui/inputs.css';
 import '../ui/layout.css';
@@ -26,12 +27,22 @@ export function ranks(sweep: Sweep): Map<number, number> {
 
 const SO_FAR = new Set<Trial['state']>(['running', 'pruned']); // they show the last value of their curves
 
-function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number | undefined }) {
+interface CellProps {
+  trial: Trial;
+  sweep: Sweep;
+  rank: number | undefined;
+  /** Of replicates: the cell unfolds to them, and whether it has. */
+  open: boolean;
+  onOpen: () => void;
+}
+
+function Cell({ trial, sweep, rank, open, onOpen }: CellProps) {
   const navigate = useNavigate();
+  const several = trial.replicates.length > 0;
   const last = trial.curve[trial.curve.length - 1];
   const shown =
     trial.state === 'succeeded'
-      ? metric(sweep.metric, trial.value)
+      ? meanText(sweep.metric, trial.value!, trial.deviation)
       : last && (SO_FAR.has(trial.state) || (trial.state === 'waiting' && trial.run_id))
         ? metric(sweep.metric, last.value)
         : trial.state;
@@ -50,10 +61,17 @@ function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number
       aria-label={`Trial ${trial.number}: ${title}`}
       data-trial={trial.number}
       data-state={trial.state}
-      disabled={!trial.run_id}
-      onClick={() => trial.run_id && navigate({ view: 'run', id: trial.run_id })}
+      aria-expanded={several ? open : undefined}
+      disabled={!several && !trial.run_id}
+      onClick={() => (several ? onOpen() : trial.run_id && navigate({ view: 'run', id: trial.run_id }))}
     >
       {shown}
+      {several && trial.state !== 'succeeded' && (
+        <small>
+          {' '}
+          {ratedOf(trial).length} of {sweep.replicates}
+        </small>
+      )}
       {trial.state === 'pruned' && (
         <small>{trial.rung == null ? ' pruned' : ` left at rung ${trial.rung}`}</small>
       )}
@@ -63,13 +81,41 @@ function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number
   );
 }
 
-export function Matrix({ sweep }: { sweep: Sweep }) {
+/** The cells of a sweep, and the runs of the one that is unfolded. */
+function useCells(sweep: Sweep) {
   const shades = useMemo(() => ranks(sweep), [sweep]);
+  const [open, setOpen] = useState<number | null>(null);
+  return {
+    shades,
+    cell: (trial: Trial): ReactNode => (
+      <Cell
+        {...{ trial, sweep }}
+        rank={shades.get(trial.number)}
+        open={open === trial.number}
+        onOpen={() => setOpen(was => (was === trial.number ? null : trial.number))}
+      />
+    ),
+    /** The row under one that holds these trials. */
+    unfolded: (trials: Iterable<Trial>, columns: number): ReactNode => {
+      const trial = [...trials].find(each => each.number === open);
+      return trial && trial.replicates.length > 0 ? (
+        <tr>
+          <td colSpan={columns}>
+            <ReplicateRuns {...{ trial, sweep }} />
+          </td>
+        </tr>
+      ) : null;
+    },
+  };
+}
+
+export function Matrix({ sweep }: { sweep: Sweep }) {
+  const cells = useCells(sweep);
   const names = Object.keys(sweep.space);
   const across = names[names.length - 1]!;
   const down = names.slice(0, -1);
   const grid = sweep.strategy === 'grid' && names.length > 1;
-  if (!grid) return <Trials sweep={sweep} shades={shades} />;
+  if (!grid) return <Trials {...{ sweep, cells }} />;
   const columns = [...new Set(sweep.trials.map(trial => JSON.stringify(trial.params[across] ?? null)))];
   const rows = new Map<string, Map<string, Trial>>();
   for (const trial of sweep.trials) {
@@ -95,22 +141,21 @@ export function Matrix({ sweep }: { sweep: Sweep }) {
           </tr>
         </thead>
         <tbody>
-          {[...rows].map(([key, cells]) => (
-            <tr key={key}>
-              {(JSON.parse(key) as unknown[]).map((value, index) => (
-                <th key={index} scope="row" className="imgcls-num">
-                  {parameterText(value)}
-                </th>
-              ))}
-              {columns.map(column => {
-                const trial = cells.get(column);
-                return (
-                  <td key={column}>
-                    {trial && <Cell trial={trial} sweep={sweep} rank={shades.get(trial.number)} />}
-                  </td>
-                );
-              })}
-            </tr>
+          {[...rows].map(([key, row]) => (
+            <Fragment key={key}>
+              <tr>
+                {(JSON.parse(key) as unknown[]).map((value, index) => (
+                  <th key={index} scope="row" className="imgcls-num">
+                    {parameterText(value)}
+                  </th>
+                ))}
+                {columns.map(column => {
+                  const trial = row.get(column);
+                  return <td key={column}>{trial && cells.cell(trial)}</td>;
+                })}
+              </tr>
+              {cells.unfolded(row.values(), down.length + columns.length)}
+            </Fragment>
           ))}
         </tbody>
       </table>
@@ -118,7 +163,8 @@ export function Matrix({ sweep }: { sweep: Sweep }) {
   );
 }
 
-function Trials({ sweep, shades }: { sweep: Sweep; shades: Map<number, number> }) {
+function Trials({ sweep, cells }: { sweep: Sweep; cells: ReturnType<typeof useCells> }) {
+  const { shades } = cells;
   const names = Object.keys(sweep.space);
   // without a value yet, those that have come to a higher rung stand first
   const order = (trial: Trial) => shades.get(trial.number) ?? -1 / (1 + (trial.rung ?? 0));
@@ -147,18 +193,19 @@ function Trials({ sweep, shades }: { sweep: Sweep; shades: Map<number, number> }
         </thead>
         <tbody>
           {trials.map(trial => (
-            <tr key={trial.number}>
-              <th scope="row">{trial.number}</th>
-              {names.map(name => (
-                <td key={name} className="imgcls-num">
-                  {parameterText(trial.params[name] ?? null)}
-                </td>
-              ))}
-              <td>
-                <Cell trial={trial} sweep={sweep} rank={shades.get(trial.number)} />
-              </td>
-              <td className="imgcls-num">{trial.curve[trial.curve.length - 1]?.epoch ?? '–'}</td>
-            </tr>
+            <Fragment key={trial.number}>
+              <tr>
+                <th scope="row">{trial.number}</th>
+                {names.map(name => (
+                  <td key={name} className="imgcls-num">
+                    {parameterText(trial.params[name] ?? null)}
+                  </td>
+                ))}
+                <td>{cells.cell(trial)}</td>
+                <td className="imgcls-num">{trial.curve[trial.curve.length - 1]?.epoch ?? '–'}</td>
+              </tr>
+              {cells.unfolded([trial], names.length + 3)}
+            </Fragment>
           ))}
         </tbody>
       </table>

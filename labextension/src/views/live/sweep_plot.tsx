@@ -1,9 +1,9 @@
 // What the plots of a sweep are made of: a card, axes, and a point that opens its trial.
 import type { ReactNode } from 'react';
-import type { Sweep, Trial } from '../data/types';
-import { metric, parameterText } from '../ui/format';
+import type { Sweep } from '../data/types';
+import { meanText, metric, parameterText } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
-import { BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, x, y } from './sweep_scale';
+import { BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, spreadOf, x, y, type Done } from './sweep_scale';
 import '../ui/layout.css';
 import './sweep_plot.css';
 
@@ -49,7 +49,7 @@ export function Axes({
   );
 }
 
-export function TrialPoint({ trial, sweep, cx, cy }: { trial: Trial; sweep: Sweep; cx: number; cy: number }) {
+export function TrialPoint({ trial, sweep, cx, cy }: { trial: Done; sweep: Sweep; cx: number; cy: number }) {
   const navigate = useNavigate();
   const open = () => trial.run_id && navigate({ view: 'run', id: trial.run_id });
   return (
@@ -60,8 +60,26 @@ export function TrialPoint({ trial, sweep, cx, cy }: { trial: Trial; sweep: Swee
       r={trial.number === sweep.best ? 4.5 : 3.5}
       onClick={open}
     >
-      <title>{`trial ${trial.number}: ${metric(sweep.metric, trial.value)}`}</title>
+      <title>{`trial ${trial.number}: ${meanText(sweep.metric, trial.value, trial.deviation)}`}</title>
     </circle>
+  );
+}
+
+interface SpreadProps {
+  trial: Done;
+  sweep: Sweep;
+  cx: number;
+  at: (value: number) => number;
+}
+
+/** A trial over an axis of the metric; of replicates with a line as long as two standard deviations. */
+export function SpreadPoint({ trial, sweep, cx, at }: SpreadProps) {
+  const [low, high] = spreadOf(sweep, trial).map(value => y(at(value)));
+  return (
+    <>
+      {trial.deviation != null && <line className="imgcls-spread" x1={cx} x2={cx} y1={low} y2={high} />}
+      <TrialPoint {...{ trial, sweep, cx }} cy={y(at(trial.value))} />
+    </>
   );
 }
 

@@ -1,15 +1,15 @@
 // Plots of a sweep's results: how the search went, which parameters matter, and the metric over each of them.
 import type { Sweep } from '../data/types';
 import { metricTitle, percent } from '../ui/format';
-import { Axes, Card, Svg, TrialPoint } from './sweep_plot';
-import { doneOf, headOf, scaleOf, titleOf, x, y } from './sweep_scale';
+import { Axes, Card, SpreadPoint, Svg } from './sweep_plot';
+import { doneOf, headOf, scaleOf, spreadOf, titleOf, x, y } from './sweep_scale';
 import './sweep_plots.css';
 
 /** Each trial in the order it was asked for, and the best so far as a line. */
 export function History({ sweep }: { sweep: Sweep }) {
   const done = doneOf(sweep);
   if (done.length === 0) return <p className="imgcls-muted">The first result is not there yet.</p>;
-  const scale = scaleOf(done.map(trial => trial.value));
+  const scale = scaleOf(done.flatMap(trial => spreadOf(sweep, trial)));
   const places = scaleOf(done.map(trial => trial.number));
   let best = done[0]!.value;
   const line = done.map(trial => {
@@ -22,12 +22,11 @@ export function History({ sweep }: { sweep: Sweep }) {
         <Axes sweep={sweep} ends={places.ends} values={scale.ends as [number, number]} />
         <polyline className="imgcls-bestline" points={line.join(' ')} />
         {done.map(trial => (
-          <TrialPoint
+          <SpreadPoint
             key={trial.number}
-            trial={trial}
-            sweep={sweep}
+            {...{ trial, sweep }}
             cx={x(places.at(trial.number))}
-            cy={y(scale.at(trial.value))}
+            at={scale.at}
           />
         ))}
       </Svg>
@@ -62,7 +61,7 @@ export function Importance({ sweep }: { sweep: Sweep }) {
 export function Slices({ sweep }: { sweep: Sweep }) {
   const done = doneOf(sweep);
   if (done.length === 0) return null;
-  const values = scaleOf(done.map(trial => trial.value));
+  const values = scaleOf(done.flatMap(trial => spreadOf(sweep, trial)));
   return (
     <>
       {Object.keys(sweep.space).map(name => {
@@ -72,12 +71,11 @@ export function Slices({ sweep }: { sweep: Sweep }) {
             <Svg label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, name)}`}>
               <Axes sweep={sweep} ends={scale.ends} values={values.ends as [number, number]} />
               {done.map(trial => (
-                <TrialPoint
+                <SpreadPoint
                   key={trial.number}
-                  trial={trial}
-                  sweep={sweep}
+                  {...{ trial, sweep }}
                   cx={x(scale.at(trial.params[name] ?? null))}
-                  cy={y(values.at(trial.value))}
+                  at={values.at}
                 />
               ))}
             </Svg>

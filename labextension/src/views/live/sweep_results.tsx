@@ -6,7 +6,7 @@ import { usePoll } from '../data/use_poll';
 import { useAction, useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { Button } from '../ui/button';
-import { formatNumber, metric, metricTitle, parameterText, plural } from '../ui/format';
+import { formatNumber, meanText, metricTitle, parameterText, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { Contour } from './sweep_contour';
@@ -50,6 +50,7 @@ function Summary({ sweep }: { sweep: Sweep }) {
           · {pruned} {sweep.brackets.length > 0 ? 'left at a rung' : 'pruned'}
         </span>
       )}
+      {sweep.replicates > 1 && <span> · {sweep.replicates} seeds each</span>}
       {sweep.epochs_budget != null && (
         <span>
           {' '}
@@ -65,7 +66,7 @@ function Summary({ sweep }: { sweep: Sweep }) {
             className="imgcls-plain"
             onClick={() => navigate({ view: 'run', id: best.run_id! })}
           >
-            {metric(sweep.metric, best.value)}
+            {meanText(sweep.metric, best.value!, best.deviation)}
           </button>{' '}
           with{' '}
           {Object.entries(best.params)

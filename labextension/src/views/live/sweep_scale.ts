@@ -1,6 +1,6 @@
 // Where the trials of a sweep stand in a plot: the drawing's size, and scales for parameters and metrics. Pure; no sweep.
 import type { Sweep, Trial } from '../data/types';
-import { lower } from '../ui/format';
+import { isFraction, lower } from '../ui/format';
 
 export const WIDTH = 340;
 export const HEIGHT = 190;
@@ -16,6 +16,12 @@ export const titleOf = (sweep: Sweep, name: string): string => lower(headOf(swee
 export type Done = Trial & { value: number };
 export const doneOf = (sweep: Sweep): Done[] =>
   sweep.trials.filter((trial): trial is Done => trial.value != null);
+
+/** From one standard deviation below a trial's mean to one above it, within what the metric can be. */
+export const spreadOf = (sweep: Sweep, { value, deviation }: Done): [number, number] => {
+  const [low, high] = [value - (deviation ?? 0), value + (deviation ?? 0)];
+  return isFraction(sweep.metric) ? [Math.max(0, low), Math.min(1, high)] : [low, high];
+};
 
 export const x = (fraction: number): number => LEFT + 6 + fraction * (WIDTH - LEFT - RIGHT - 12);
 export const y = (fraction: number): number => HEIGHT - BOTTOM - 6 - fraction * (HEIGHT - BOTTOM - TOP - 12);

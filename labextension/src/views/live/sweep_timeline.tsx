@@ -7,28 +7,49 @@ import '../ui/layout.css';
 import './sweep_plot.css';
 import './sweep_timeline.css';
 
+/** A run of a trial, as the timeline has it. */
+interface Span {
+  title: string;
+  state: Trial['state'];
+  run_id: string | null;
+  device: string | null;
+  start: number;
+  end: number;
+}
+
+/** Each run of each trial that has started; one that still runs ends now. */
+const spansOf = (sweep: Sweep, now: number): Span[] =>
+  sweep.trials.flatMap(trial => {
+    const title = `trial ${trial.number}`;
+    const runs = trial.replicates.map(run => ({ ...run, title: `${title}, seed ${run.seed}` }));
+    return (runs.length > 0 ? runs : [{ ...trial, title }]).flatMap(run =>
+      run.started_at == null ? [] : { ...run, start: run.started_at, end: run.ended_at ?? now },
+    );
+  });
+
 /** Which device worked on which trial, and when. */
 export function Timeline({ sweep }: { sweep: Sweep }) {
   const navigate = useNavigate();
-  const trials = sweep.trials.filter(trial => trial.started_at != null);
-  if (trials.length === 0) return null;
-  const begin = Math.min(...trials.map(trial => trial.started_at!));
-  const end = Math.max(...trials.map(trial => trial.ended_at ?? Date.now() / 1000));
-  const span = Math.max(1, end - begin);
-  const lanes: { free: number; trials: Trial[] }[] = [];
-  for (const trial of [...trials].sort((a, b) => a.started_at! - b.started_at!)) {
-    const lane = lanes.find(item => item.free <= trial.started_at! + 0.3);
-    const until = trial.ended_at ?? end;
+  const spans = spansOf(sweep, Date.now() / 1000).sort((a, b) => a.start - b.start);
+  if (spans.length === 0) return null;
+  const begin = spans[0]!.start;
+  const span = Math.max(1, Math.max(...spans.map(run => run.end)) - begin);
+  const lanes: { free: number; runs: Span[] }[] = [];
+  for (const run of spans) {
+    const lane = lanes.find(item => item.free <= run.start + 0.3);
     if (lane) {
-      lane.trials.push(trial);
-      lane.free = until;
-    } else lanes.push({ free: until, trials: [trial] });
+      lane.runs.push(run);
+      lane.free = run.end;
+    } else lanes.push({ free: run.end, runs: [run] });
   }
   const height = 20;
   return (
     <section className="imgcls-card imgcls-sweep-plot imgcls-sweep-wide">
       <h3>
-        Timeline <span className="imgcls-muted">{duration(span)}, a row for each trial at once</span>
+        Timeline{' '}
+        <span className="imgcls-muted">
+          {duration(span)}, a row for each {sweep.replicates > 1 ? 'run' : 'trial'} at once
+        </span>
       </h3>
       <svg
         viewBox={`0 0 ${WIDTH * 2} ${lanes.length * height}`}
@@ -36,18 +57,18 @@ export function Timeline({ sweep }: { sweep: Sweep }) {
         aria-label="Timeline of the trials"
       >
         {lanes.map((lane, row) =>
-          lane.trials.map(trial => (
+          lane.runs.map(run => (
             <rect
-              key={trial.number}
-              className={`imgcls-span imgcls-span-${trial.state}`}
-              x={((trial.started_at! - begin) / span) * WIDTH * 2}
+              key={run.title}
+              className={`imgcls-span imgcls-span-${run.state}`}
+              x={((run.start - begin) / span) * WIDTH * 2}
               y={row * height + 2}
-              width={Math.max(2, (((trial.ended_at ?? end) - trial.started_at!) / span) * WIDTH * 2 - 1)}
+              width={Math.max(2, ((run.end - run.start) / span) * WIDTH * 2 - 1)}
               height={height - 5}
               rx={2}
-              onClick={() => trial.run_id && navigate({ view: 'run', id: trial.run_id })}
+              onClick={() => run.run_id && navigate({ view: 'run', id: run.run_id })}
             >
-              <title>{`trial ${trial.number}, ${trial.state}${trial.device ? ` on ${trial.device}` : ''}`}</title>
+              <title>{`${run.title}, ${run.state}${run.device ? ` on ${run.device}` : ''}`}</title>
             </rect>
           )),
         )}

@@ -77,6 +77,14 @@ export const isFraction = (name: string): boolean => FRACTIONS.has(bare(name)) |
 export const metric = (name: string, value: number | null | undefined): string =>
   value != null && isFraction(name) ? percent(value) : formatNumber(value);
 
+/** A mean with the standard deviation of its values, as far as there is one: `75.0 ± 0.4 %`. */
+export const meanText = (name: string, mean: number, deviation: number | null | undefined): string =>
+  deviation == null
+    ? metric(name, mean)
+    : isFraction(name)
+      ? `${(mean * 100).toFixed(1)} ± ${percent(deviation)}`
+      : `${formatNumber(mean)} ± ${formatNumber(deviation)}`;
+
 export function metricTitle(name: string): string {
   const plain = bare(name);
   const top = TOP.exec(plain);
