@@ -40,7 +40,8 @@ class RunGroup(Wire):
     """Runs of a list under one row: the trials of a sweep, the same config with other seeds, what a run was parent of.
 
     head: the run whose row this is, a sweep or a parent, not counted among `runs`; where: a query that, beside that of
-    the list, gives the runs. best, mean and deviation (of a sample) are of the metric that most of them watch.
+    the list, gives the runs. best, mean and deviation (of a sample) are of the metric that most of them watch. Of a
+    sweep with replicates best is the best mean of a trial, best_deviation that of its runs, and best_run the best.
     """
 
     key: str
@@ -52,6 +53,7 @@ class RunGroup(Wire):
     states: dict[RunState, int]
     metric: str | None = None
     best: float | None = None
+    best_deviation: float | None = None  # of replicates alone
     best_run: str | None = None
     mean: float | None = None
     deviation: float | None = None  # None: of a single run

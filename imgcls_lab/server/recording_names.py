@@ -90,9 +90,13 @@ class Recording:
             return None
         sweep = self.store.runs.get(view.parent_id or "")
         self._wait_for(f"{parent}.run", sweep)
-        trials = sweep_view(self.store, sweep.id).trials
-        number = next((trial.number for trial in trials if trial.run_id == view.id), None)
-        return None if number is None else Source(f'lab.run({parent}.results()["run"][{number}])')
+        for trial in sweep_view(self.store, sweep.id).trials:
+            seed = next((run.seed for run in trial.replicates if run.run_id == view.id), None)
+            if seed is not None:
+                return Source(f'lab.run({parent}.results(each_run=True)["run"][{trial.number}, {seed}])')
+            if trial.run_id == view.id:
+                return Source(f'lab.run({parent}.results()["run"][{trial.number}])')
+        return None
 
     def _wait_for(self, handle: str, view: RunDetail) -> None:
         if view.state in (*ENDED, RunState.LOST):

@@ -19,7 +19,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from imgcls_lab.config.evaluation import LOWER_IS_BETTER
-from imgcls_lab.events import RunKind
+from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.schemas import GroupKind, RunGroup, RunGroups, RunRow
 from imgcls_lab.store import queries, run_columns
 from imgcls_lab.store.tables import Run
@@ -109,6 +109,14 @@ class _Member(NamedTuple):
     created_at: float
     model_flavour: str
     lineage: str
+    repetition: str
+
+
+class _Head(NamedTuple):
+    """The run whose row a group is. replicates: of a sweep, the runs of each of its trials."""
+
+    name: str
+    replicates: int
 
 
 _COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
@@ -153,23 +161,28 @@ def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str
         asked = sa_select(*_COLUMNS).where(col(Run.number).in_(numbers[start : start + CHUNK]))
         members |= {row.number: _Member(*row) for row in session.execute(asked)}
     heads = {key.partition(":")[2] for key in groups if not key.startswith("seeds:")}
-    named = sa_select(col(Run.id), col(Run.name)).where(col(Run.id).in_(heads))
-    names = {run_id: name for run_id, name in session.execute(named)}  # noqa: C416 — a result has keys of its own
+    replicates = col(Run.payload)["request"]["replicates"]  # of a folder from elsewhere anything
+    asked = sa_select(col(Run.id), col(Run.name), replicates).where(col(Run.id).in_(heads))
+    known = {
+        run_id: _Head(name, several if isinstance(several, int) else 1)
+        for run_id, name, several in session.execute(asked)
+    }
     return {
-        key: _group(key, [members[number] for number in runs if number in members], names)
+        key: _group(key, [members[number] for number in runs if number in members], known)
         for key, runs in groups.items()
     }
 
 
-def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGroup:
+def _group(key: str, runs: Sequence[_Member], heads: Mapping[str, _Head]) -> RunGroup:
     kind, _, of = key.partition(":")
+    head = heads.get(of)
     inside = [run for run in runs if run.id != of]
     rates = [run.lr for run in inside if run.lr is not None]
     sizes = [run.size for run in inside if run.size is not None]
     values = {
         "key": key,
         "kind": kind,
-        "name": names.get(of) or _common_name([run.name for run in runs]),
+        "name": (head and head.name) or _common_name([run.name for run in runs]),
         "head": of if kind != "seeds" else None,
         "where": _where(kind, of, inside),
         "runs": len(inside),
@@ -179,7 +192,7 @@ def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGr
         "size": sum(sizes) if sizes else None,
         "created_at": max(run.created_at for run in runs),
     }
-    return RunGroup.model_validate(values | _best(inside))
+    return RunGroup.model_validate(values | _best(inside, head.replicates if head else 1))
 
 
 def _where(kind: str, of: str, inside: Sequence[_Member]) -> str:
@@ -199,14 +212,37 @@ def _common_name(names: Sequence[str]) -> str:
     return common if len(common) >= LEAST_NAME else names[0]
 
 
-def _best(runs: Sequence[_Member]) -> dict[str, Any]:
-    """Best, mean and standard deviation, of the metric that most of the runs watch."""
+def _best(runs: Sequence[_Member], replicates: int) -> dict[str, Any]:
+    """Best, mean and standard deviation, of the metric that most of the runs watch.
+
+    With replicates the best is the best mean of runs that differ in their seed alone, once all of them have succeeded.
+    """
     metrics = Counter(run.best_metric for run in runs if run.best_value is not None and run.best_metric)
     if not metrics:
         return {}
     metric = metrics.most_common(1)[0][0]
-    rated = [(run.best_value, run.id) for run in runs if run.best_metric == metric and run.best_value is not None]
-    values = [value for value, _ in rated]
-    value, run_id = min(rated) if metric in LOWER_IS_BETTER else max(rated)
-    deviation = stdev(values) if len(values) > 1 else None
-    return {"metric": metric, "best": value, "best_run": run_id, "mean": fmean(values), "deviation": deviation}
+    rated = [run for run in runs if run.best_metric == metric and run.best_value is not None]
+    values = [_value(run) for run in rated]
+    points: dict[str, list[_Member]] = {}
+    for run in rated:
+        if replicates == 1 or run.state == RunState.SUCCEEDED.value:
+            points.setdefault(run.id if replicates == 1 else run.repetition, []).append(run)
+    whole = [point for point in points.values() if len(point) >= replicates]
+    better = min if metric in LOWER_IS_BETTER else max
+    best = better(whole, key=lambda point: (fmean(map(_value, point)), point[0].id), default=[])
+    return {
+        "metric": metric,
+        "best": fmean(map(_value, best)) if best else None,
+        "best_deviation": _deviation([_value(run) for run in best]),
+        "best_run": better(best, key=lambda run: (_value(run), run.id)).id if best else None,
+        "mean": fmean(values),
+        "deviation": _deviation(values),
+    }
+
+
+def _value(run: _Member) -> float:
+    return run.best_value or 0.0
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 else None

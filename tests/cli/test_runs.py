@@ -104,6 +104,19 @@ def test_a_launch_names_devices_and_runs_to_wait_for(imgcls: Command, config: st
     assert json.loads(imgcls("projects", "show", "small", "--json").out)["max_running"] is None
 
 
+def test_replicates_are_queued_as_a_list(imgcls: Command, config: str, idle: Settings) -> None:
+    words = ["launch", "--config", config, "--name", "base", "--replicates", "3"]
+    queued = json.loads(imgcls(*words, "--json").out)
+    assert [run["name"] for run in queued] == ["base seed=0", "base seed=1", "base seed=2"]
+    assert len({run["repetition"] for run in queued}) == 1
+    said = imgcls(*words).out
+    assert said.count("Queued as") == 3
+    assert "imgcls-lab compare" in said
+    refused = imgcls("launch", "--config", config, "--replicates", "0")
+    assert (refused.code, "replicates: must be a whole number from 1 to 100" in refused.err) == (2, True)
+    assert lab.runs().total == 6
+
+
 def test_a_waiting_run_is_stopped_and_a_saved_config_launched(imgcls: Command, config: str, idle: Settings) -> None:
     assert imgcls("configs", "add", "mine", "--config", config).code == 0
     done = imgcls("launch", "--config", "mine", "--set", "lr=0.002")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from store_steps import claim, epoch, feed, started
+from store_steps import claim, epoch, feed, finish, started
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
@@ -144,3 +144,22 @@ def test_forks_and_their_forks_are_one_group(store: Store, submit: Submit) -> No
     assert (row.group.key, row.group.head, row.group.runs) == (f"children:{root}", root, 2)
     assert {run.id for run in store.runs.list(where=row.group.where).items} == {one, two}
     assert store.runs.list(where=f"lineage={root}").total == 3
+
+
+def test_the_best_of_a_sweep_with_replicates_is_the_best_mean_of_whole_trials(store: Store, submit: Submit) -> None:
+    payload = {"request": {"replicates": 2}}
+    head = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, name="seeds", payload=payload)).id
+    given = {(0.1, 0): 0.9, (0.1, 1): 0.3, (0.01, 0): 0.8, (0.01, 1): 0.7, (0.001, 0): 0.99}
+    ids = {}
+    for number, ((lr, seed), value) in enumerate(given.items()):
+        config = {"lr": lr, "seed": seed}
+        ids[lr, seed] = submit(f"lr={lr} seed={seed}", config=config, parent_id=head, priority=1)
+        claim(store, f"cpu:{number}")
+        feed(store, ids[lr, seed], 1, started(), epoch(1, value))
+        finish(store, ids[lr, seed], 1, RunState.SUCCEEDED)
+    group = folded(store).rows[0].group
+    assert group is not None
+    assert (group.kind, group.runs) == ("sweep", 5)
+    assert group.best == pytest.approx(0.75)  # neither 0.99, whose second run is missing, nor 0.9
+    assert group.best_deviation == pytest.approx(0.1 / 2**0.5)
+    assert group.best_run == ids[0.01, 0]

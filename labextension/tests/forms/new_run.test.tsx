@@ -4,7 +4,8 @@ import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NewRun } from '../../src/views/forms/new_run';
 import { mutate } from '../../src/views/data/mutate';
-import { SourceProvider } from '../../src/views/data/source';
+import { SourceError, SourceProvider } from '../../src/views/data/source';
+import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { NO_PREFERENCES, PreferencesProvider, PreferenceStore } from '../../src/views/ui/preferences';
 import type { SchemaReply } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
@@ -71,6 +72,12 @@ const saved = (name: string, root: string, epochs: number) => ({
   created_at: 1,
   updated_at: 1,
 });
+
+interface Asked {
+  config: { seed: number };
+  name: string;
+  idempotency_key: string;
+}
 
 let host: HTMLElement;
 let root: Root;
@@ -291,6 +298,42 @@ it('is done with once the run is launched', async () => {
   const [, request] = source.asked.find(([name]) => name === 'submit')!;
   expect(request).toMatchObject({ config: { root: '/digits', hflip: true, epochs: 8 } });
   expect(done).toBe(1);
+});
+
+it('launches a run for each seed where it is asked for replicates, once however often it is pressed', async () => {
+  let number = 0;
+  source.answers.submit = () => {
+    number += 1;
+    if (number === 2) throw new SourceError('The database does not answer.', 503);
+    return aRun({ id: `r${number}` });
+  };
+  const went: Place[] = [];
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <NavigationProvider value={place => went.push(place)}>
+          <NewRun />
+        </NavigationProvider>
+      </SourceProvider>,
+    ),
+  );
+  await type('replicates', '0');
+  expect(host.textContent).toContain('Give a whole number from 1 to 100.');
+  await type('replicates', '3');
+  expect(host.textContent).toContain('3 runs, seeds 0 to 2');
+  await until(() => !button('Launch').disabled);
+  const press = () => act(async () => host.querySelector('form')!.requestSubmit());
+  await press();
+  expect(host.textContent).toContain('The database does not answer.');
+  expect(went).toEqual([]);
+  await press();
+  const asked = source.asked.flatMap(([name, request]) => (name === 'submit' ? [request as Asked] : []));
+  expect(asked.map(({ config }) => config.seed)).toEqual([0, 1, 0, 1, 2]);
+  expect(asked.map(({ name }) => name).slice(2)).toEqual([0, 1, 2].map(seed => `digits tiny seed=${seed}`));
+  const keys = asked.map(({ idempotency_key: key }) => key);
+  expect(keys.slice(2, 4)).toEqual(keys.slice(0, 2)); // the server knows those that it has
+  expect(new Set(keys).size).toBe(3);
+  expect(went).toEqual([{ view: 'compare', ids: ['r3', 'r4', 'r5'] }]);
 });
 
 it('draws the learning rates that the server gives, over the epochs', async () => {

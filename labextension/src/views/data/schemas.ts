@@ -666,7 +666,8 @@ export interface RunRow {
  * Runs of a list under one row: the trials of a sweep, the same config with other seeds, what a run was parent of.
  *
  * head: the run whose row this is, a sweep or a parent, not counted among `runs`; where: a query that, beside that of
- * the list, gives the runs. best, mean and deviation (of a sample) are of the metric that most of them watch.
+ * the list, gives the runs. best, mean and deviation (of a sample) are of the metric that most of them watch. Of a
+ * sweep with replicates best is the best mean of a trial, best_deviation that of its runs, and best_run the best.
  */
 export interface RunGroup {
   key: string;
@@ -680,6 +681,7 @@ export interface RunGroup {
   };
   metric?: string | null;
   best?: number | null;
+  best_deviation?: number | null;
   best_run?: string | null;
   mean?: number | null;
   deviation?: number | null;

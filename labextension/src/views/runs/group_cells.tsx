@@ -37,17 +37,18 @@ function States({ group }: { group: RunGroup }) {
 
 const FRACTIONS = new Set<string>(FRACTION_METRICS);
 
-/** The best of a sweep, the mean and deviation of seeds. `bare`: the head of the column has the unit. */
+/** The best of a sweep, mean and deviation of seeds, or of the best trial of a sweep with replicates. `bare`: the head of the column has the unit. */
 function Best({ group, bare }: { group: RunGroup; bare: boolean }): ReactNode {
   const name = group.metric ?? '';
   const text = (value: number) =>
     FRACTIONS.has(name) ? (bare ? (value * 100).toFixed(1) : percent(value)) : metric(name, value);
-  const value = group.kind === 'seeds' ? group.mean : group.best;
+  const seeds = group.kind === 'seeds';
+  const [value, deviation] = seeds ? [group.mean, group.deviation] : [group.best, group.best_deviation];
   if (value == null) return '–';
-  const spread = group.deviation == null ? '' : `± ${text(group.deviation)}`;
+  const spread = deviation == null ? '' : `± ${text(deviation)}`;
   return (
     <>
-      <b>{text(value)}</b> <span className="imgcls-muted">{group.kind === 'seeds' ? spread : 'best'}</span>
+      <b>{text(value)}</b> <span className="imgcls-muted">{seeds || spread ? spread : 'best'}</span>
     </>
   );
 }
