@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.rungs import halves
 from imgcls_lab.config import TrainConfig
@@ -21,6 +23,7 @@ from imgcls_lab.schemas.limits import MAX_TRIALS
 
 SEED = "seed"  # the field of a config, and the parameter of a notebook
 SEEDS = 2**32  # that there are
+_WHOLE = TypeAdapter(int)
 
 
 def values_of_runs(request: SweepRequest, params: Mapping[str, Scalar], first: int) -> list[dict[str, Scalar]]:
@@ -30,15 +33,15 @@ def values_of_runs(request: SweepRequest, params: Mapping[str, Scalar], first: i
 
 def first_seed(request: SweepRequest, source: NotebookSource | None) -> int:
     """The seed of the first replicate. Raises InputError where a notebook has none."""
-    given = request.base.get(SEED)
-    if given is None and source is not None:
-        given = next((item.default for item in source.parameters if item.name == SEED), None)
-    elif given is None:
-        given = TrainConfig.model_fields[SEED].default
+    if source is None:
+        try:
+            return _WHOLE.validate_python(request.base.get(SEED, TrainConfig.model_fields[SEED].default))
+        except ValidationError:  # the check of the config says what is wrong with it
+            return 0
+    declared = next((item.default for item in source.parameters if item.name == SEED), None)
+    given = request.base.get(SEED, declared)
     if isinstance(given, int) and not isinstance(given, bool):
         return given
-    if source is None:  # the check of the config says what is wrong with it
-        return 0
     text = f"Replicates differ by their seed, and “{source.name}” has no parameter `seed` with a whole number."
     text += " Write `seed = 0` into its cell of parameters and use it, or leave out replicates."
     raise InputError(f"This sweep cannot be used. replicates: {text}", [Problem("replicates", text)])
@@ -56,8 +59,8 @@ def problems(request: SweepRequest, trials: int | None, *, pruned: bool) -> list
     if halves(request) or pruned:
         text = "Trials that are ended early are judged by one curve, and replicates have several."
         found.append(Problem("replicates", f"{text} Take grid, random or tpe without a pruner, or leave them out."))
-    seed = request.base.get(SEED)
-    if isinstance(seed, int) and seed < SEEDS < seed + count:
+    seed = first_seed(request, None)
+    if seed < SEEDS < seed + count:
         text = f"{count} replicates from seed {seed} on would pass the largest seed, 2^32 - 1; take a smaller seed."
         found.append(Problem("replicates", text))
     if trials is not None and trials * count > MAX_TRIALS:

@@ -40,25 +40,45 @@ def history(results: pd.DataFrame, metric: str, higher_is_better: bool) -> Svg:
     done = results[results[metric].notna()]
     values = [float(value) for value in done[metric]]
     best = list((done[metric].cummax() if higher_is_better else done[metric].cummin()).astype(float))
-    xs, ys = _coordinates([float(n) for n in done.index], False), _coordinates(values + best, True)
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys[len(values) :], strict=True))
+    low, high = _spread(done, metric)
+    xs, ys = _coordinates([float(n) for n in done.index], False), _coordinates(values + best + low + high, True)
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys[len(values) :], strict=False))
     dots = "".join(_dot(x, y, _DOT) for x, y in zip(xs, ys, strict=False))
     line = f'<polyline points="{points}" fill="none" stroke="{_BEST}" stroke-width="1.5"/>'
-    return Svg(_frame("trial", metric, values) + line + dots, WIDTH, HEIGHT)
+    bars = _bars(xs, ys[2 * len(values) :])
+    return Svg(_frame("trial", metric, values + low + high) + line + bars + dots, WIDTH, HEIGHT)
 
 
 def _panel(done: pd.DataFrame, metric: str, name: str, higher_is_better: bool) -> str:
     column = [None if value is None or value != value else value for value in done[name]]  # noqa: PLR0124
     values = [float(value) for value in done[metric]]
-    xs, ys = _coordinates(_along(column), False), _coordinates(values, True)
+    low, high = _spread(done, metric)
+    xs, ys = _coordinates(_along(column), False), _coordinates(values + low + high, True)
     best = (max if higher_is_better else min)(range(len(values)), key=values.__getitem__, default=-1)
-    dots = "".join(_dot(x, y, _BEST if i == best else _DOT) for i, (x, y) in enumerate(zip(xs, ys, strict=True)))
+    dots = "".join(_dot(x, y, _BEST if i == best else _DOT) for i, (x, y) in enumerate(zip(xs, ys, strict=False)))
     ends = [_short(value) for value in _ends(column)]
     labels = "".join(
         f'<text x="{x}" y="{HEIGHT - 16}" fill="{_INK}" text-anchor="{anchor}">{html.escape(text)}</text>'
         for x, anchor, text in zip((EDGE, WIDTH - 8), ("start", "end"), ends, strict=False)
     )
-    return _frame(name, metric, values) + labels + dots
+    return _frame(name, metric, values + low + high) + labels + _bars(xs, ys[len(values) :]) + dots
+
+
+def _spread(done: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
+    """One standard deviation below and above each mean of replicates; empty where a trial is one run."""
+    if f"{metric} sd" not in done:
+        return [], []
+    pairs = [(float(value), float(sd)) for value, sd in zip(done[metric], done[f"{metric} sd"], strict=True)]
+    return [value - sd for value, sd in pairs], [value + sd for value, sd in pairs]
+
+
+def _bars(xs: list[float], ends: list[float]) -> str:
+    """Vertical lines; ends: all lower ends, then all upper ones."""
+    half = len(ends) // 2
+    return "".join(
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="{_DOT}" stroke-opacity="0.5"/>'
+        for x, low, high in zip(xs, ends[:half], ends[half:], strict=False)
+    )
 
 
 def _along(column: list[Any]) -> list[float]:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import imgcls_lab as lab
-from imgcls_lab import Sweep
+from imgcls_lab import Sweep, TrainConfig
 from imgcls_lab.batch.optuna_study import Study
 from imgcls_lab.batch.parameters import declared
-from imgcls_lab.batch.replicates import deviation_of, first_seed, mean_curve
+from imgcls_lab.batch.replicates import deviation_of, first_seed, mean_curve, values_of_runs
 from imgcls_lab.batch.sweep_spec import check_space, make_request
 from imgcls_lab.errors import ConfigError, ImgclsError, InputError
 from imgcls_lab.events import ACTIVE, RunState
@@ -88,6 +88,14 @@ def test_replicates_that_cannot_be_are_one_sentence_that_says_what_can(
 def test_a_search_without_a_number_of_trials_may_have_replicates() -> None:
     check_space(request({"lr": {"low": 1, "high": 10**6, "whole": True}}, strategy="random"))
     check_space(request({"lr": (1e-5, 1e-2)}, strategy="tpe", epochs=30))
+
+
+@pytest.mark.parametrize(("seed", "first"), [(7, 7), ("7", 7), (None, 0)])
+def test_the_first_seed_is_that_of_the_base_as_the_config_reads_it(seed: Any, first: int) -> None:
+    base = {"root": "r"} if seed is None else {"root": "r", "seed": seed}
+    wanted = request(base=base)
+    found = [{**wanted.base, **each} for each in values_of_runs(wanted, {"lr": 0.1}, first_seed(wanted, None))]
+    assert [TrainConfig.parse(values).seed for values in found] == [first, first + 1, first + 2]
 
 
 def test_replicates_of_a_notebook_need_its_seed() -> None:
