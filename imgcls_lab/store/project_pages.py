@@ -14,7 +14,7 @@ from imgcls_lab.events import ENDED, RunKind
 from imgcls_lab.schemas import DayCount, ProjectDeletion, ProjectDetail, RefusedRun, RunView
 from imgcls_lab.schemas.limits import MAX_CHANGED
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import queries, rights, run_counts, run_deletion, states
+from imgcls_lab.store import queries, rights, run_counts, run_deletion, run_groups, states
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.registry import Configs, Projects, find_project
 from imgcls_lab.store.tables import Config, Run
@@ -108,9 +108,16 @@ def _listed(session: Session, project_id: int) -> dict[str, Any]:
 
 
 def _with_its_best(session: Session, sweep: RunView) -> RunView:
-    """A sweep with the best of its trials: it trains nothing itself."""
+    """A sweep with the best of its trials, with replicates the best mean: it trains nothing itself."""
     _, trials = _best(session, (col(Run.parent_id) == sweep.id,))
-    return sweep.model_copy(update={"best": trials[0].best}) if trials else sweep
+    if not trials:
+        return sweep
+    best = trials[0].best
+    if run_groups.heads_of(session, [sweep.id])[sweep.id].replicates > 1:
+        group = run_groups.of_sweep(session, sweep.id)
+        run = queries.by_id(session, [group.best_run or ""]).get(group.best_run or "")
+        best = run.best.model_copy(update={"value": group.best}) if run and run.best else None
+    return sweep.model_copy(update={"best": best})
 
 
 def _best(session: Session, shown: tuple[Any, ...]) -> tuple[str | None, list[RunView]]:

@@ -112,7 +112,7 @@ class _Member(NamedTuple):
     repetition: str
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
     """The run whose row a group is. replicates: of a sweep, the runs of each of its trials."""
 
     name: str
@@ -161,19 +161,29 @@ def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str
         asked = sa_select(*_COLUMNS).where(col(Run.number).in_(numbers[start : start + CHUNK]))
         members |= {row.number: _Member(*row) for row in session.execute(asked)}
     heads = {key.partition(":")[2] for key in groups if not key.startswith("seeds:")}
-    replicates = col(Run.payload)["request"]["replicates"]  # of a folder from elsewhere anything
-    asked = sa_select(col(Run.id), col(Run.name), replicates).where(col(Run.id).in_(heads))
-    known = {
-        run_id: _Head(name, several if isinstance(several, int) else 1)
-        for run_id, name, several in session.execute(asked)
-    }
+    known = heads_of(session, heads)
     return {
         key: _group(key, [members[number] for number in runs if number in members], known)
         for key, runs in groups.items()
     }
 
 
-def _group(key: str, runs: Sequence[_Member], heads: Mapping[str, _Head]) -> RunGroup:
+def heads_of(session: Session, run_ids: Iterable[str]) -> dict[str, Head]:
+    """What groups need of the runs whose rows they are."""
+    replicates = col(Run.payload)["request"]["replicates"]  # of a folder from elsewhere anything
+    asked = sa_select(col(Run.id), col(Run.name), replicates).where(col(Run.id).in_([*run_ids]))
+    found = session.execute(asked)
+    return {run_id: Head(name, several if isinstance(several, int) else 1) for run_id, name, several in found}
+
+
+def of_sweep(session: Session, run_id: str) -> RunGroup:
+    """All trials of a sweep, in a list or not."""
+    key = f"sweep:{run_id}"
+    numbers = session.execute(sa_select(col(Run.number)).where(col(Run.parent_id) == run_id)).scalars()
+    return summed_up(session, {key: [*numbers]})[key]
+
+
+def _group(key: str, runs: Sequence[_Member], heads: Mapping[str, Head]) -> RunGroup:
     kind, _, of = key.partition(":")
     head = heads.get(of)
     inside = [run for run in runs if run.id != of]

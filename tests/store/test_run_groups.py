@@ -163,3 +163,6 @@ def test_the_best_of_a_sweep_with_replicates_is_the_best_mean_of_whole_trials(st
     assert group.best == pytest.approx(0.75)  # neither 0.99, whose second run is missing, nor 0.9
     assert group.best_deviation == pytest.approx(0.1 / 2**0.5)
     assert group.best_run == ids[0.01, 0]
+    listed = store.project_pages.detail(store.projects.find("default").id).sweeps[0]
+    assert listed.best is not None
+    assert listed.best.value == group.best  # on the page of the project, too
