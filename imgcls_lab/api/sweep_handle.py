@@ -78,25 +78,17 @@ def sweep(
     >>> grid.stop().name
     'grid'
     """
-    budgets = _budgets(budget)
     search = {
-        "strategy": strategy,
-        "metric": metric,
-        "pruner": pruner,
-        "eta": eta,
-        "min_epochs": min_epochs,
-        "direction": direction,
-        "replicates": replicates,
-        "parallel": parallel,
-        "seed": seed,
-    }
+        "strategy": strategy, "metric": metric, "direction": direction, "pruner": pruner, "eta": eta,
+        "min_epochs": min_epochs, "replicates": replicates, "parallel": parallel, "seed": seed,
+    }  # fmt: skip
     request = make_request(
         base=base.model_dump(mode="json") if isinstance(base, TrainConfig) else dict(base),
         space=space,
         notebook=str(Path(notebook).expanduser().absolute()) if notebook is not None else None,
         device=device,
         **search,
-        **budgets,
+        **_budgets(budget),
         **common_fields(
             context.store(),
             name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key,
