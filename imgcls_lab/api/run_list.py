@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from imgcls_lab.api import context
 from imgcls_lab.api.run_handle import Run
+from imgcls_lab.events import RunState
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import RunPage, RunView
+from imgcls_lab.schemas import RunPage, RunRow, RunView
+from imgcls_lab.store import queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 RUNS_TYPE = "application/vnd.imgcls.runs+json"
 VERSION = 1
 COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
+
+FOLDED = ["kind", "name", "runs", "metric", "best", "best sd", "mean", "sd", "id", "where"]
 
 # of a run, where it is not called as its column
 _FIELDS = {
@@ -35,6 +39,16 @@ def column_value(view: RunView, column: str) -> Any:
     if column in view.values:
         return view.values[column]
     return getattr(view, _FIELDS.get(column, column), None)
+
+
+def _folded_row(row: RunRow) -> dict[str, Any]:
+    if (group := row.group) is None:
+        assert row.run is not None  # noqa: S101 — a row is a run or a group
+        best = row.run.best
+        known = {"metric": best.metric, "best": best.value} if best else {}
+        return {"kind": "run", "name": row.run.name, "id": row.run.id, "runs": 1, "where": f"id={row.run.id}", **known}
+    known = group.model_dump(include={"kind", "name", "runs", "where", "metric", "best", "mean"})
+    return known | {"id": group.head, "best sd": group.best_deviation, "sd": group.deviation}
 
 
 class Runs(Sequence[Run]):
@@ -86,6 +100,30 @@ class Runs(Sequence[Run]):
             for view in self.views
         ]
         return pd.DataFrame(rows, index=pd.Index([view.id for view in self.views], name="id"))
+
+    def folded(self) -> pd.DataFrame:
+        """A row for each sweep, for runs that differ in their seed alone, and for each run that is in neither.
+
+        `best` of a sweep with replicates is the best mean of a trial, `best sd` its standard deviation; `mean` and `sd`
+        are of all runs of the row, which `where` finds.
+
+        >>> lab.runs(where="name=rates").folded()[["kind", "runs"]].values.tolist()
+        [['sweep', 2]]
+        """
+        import pandas as pd
+
+        asked = dict(self._query or {"where": f"id={','.join(view.id for view in self.views)}"})
+        wanted = queries.filter_of(
+            asked.get("where", ""),
+            project_id=asked.get("project"),
+            states=[RunState(state) for state in asked["states"]] if "states" in asked else None,
+            owner=asked.get("owner"),
+        )
+        order = queries.RunOrder(
+            asked.get("sort", "created_at"), asked.get("order", "desc") == "desc", asked.get("limit", len(self) or 1)
+        )
+        rows = self._store.run_lists.groups(("sweep", "seeds"), wanted, order).rows
+        return pd.DataFrame([_folded_row(row) for row in rows], columns=FOLDED)
 
     def __repr__(self) -> str:
         shown = repr(self.frame()) if self.views else "No runs yet."

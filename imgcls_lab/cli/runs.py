@@ -24,6 +24,7 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
+    from imgcls_lab.api import Runs
     from imgcls_lab.schemas import ClaimView, RunDetail, RunView
 
 WAITING = {"queued", "starting"}  # states in which a run's message says why it waits
@@ -50,11 +51,13 @@ def runs(  # noqa: PLR0917
     view: Annotated[str | None, typer.Option(help="A saved view; `views` lists them.")] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="Smallest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="One row for each sweep, and for runs that differ in their seed alone.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
     from imgcls_lab import api
-    from imgcls_lab.config.evaluation import format_metric
 
     order: dict[str, Any] = {
         "sort": sort,
@@ -64,9 +67,18 @@ def runs(  # noqa: PLR0917
     }
     found = api.runs(project, state or None, limit, where=where, text=text, owner=owner, **order)
     warn_unattended(found.views)
+    if fold:
+        _print_folded(found, as_json)
+        return
     if as_json:
         print_json(found.views)
         return
+    _print_list(found)
+
+
+def _print_list(found: Runs) -> None:
+    from imgcls_lab.config.evaluation import format_metric
+
     several = len(found.owners) > 1
     rows = [
         (
@@ -90,6 +102,24 @@ def runs(  # noqa: PLR0917
         say(f"{counted(count, 'run')}: {sentence}")
     if found.total > len(found):
         say(f"{len(found)} of {counted(found.total, 'run')}; --limit shows more.")
+
+
+def _print_folded(found: Runs, as_json: bool) -> None:
+    """The rows of a folded list; of seeds mean ± standard deviation."""
+    from imgcls_lab.config.evaluation import format_metric
+
+    frame = found.folded()
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    if as_json:
+        print_json(rows)
+        return
+
+    def value(row: dict[str, Any]) -> str:
+        shown = ("mean", "sd") if row["kind"] == "seeds" else ("best", "best sd")
+        return format_metric(row["metric"], row[shown[0]], row[shown[1]]) if row["metric"] else "–"
+
+    table = [(row["kind"], row["name"], row["runs"], value(row), row["id"] or "–", row["where"]) for row in rows]
+    print_table(["kind", "name", "runs", "best", "run", "query"], table, "No runs. `imgcls-lab demo` makes one.")
 
 
 def _cell(run: RunView, column: str) -> str:

@@ -112,6 +112,10 @@ def test_replicates_are_queued_as_a_list(imgcls: Command, config: str, idle: Set
     said = imgcls(*words).out
     assert said.count("Queued as") == 3
     assert "imgcls-lab compare" in said
+    folded = json.loads(imgcls("runs", "--fold", "--json").out)
+    assert [(row["kind"], row["name"], row["runs"], row["mean"]) for row in folded] == [("seeds", "base", 6, None)]
+    assert json.loads(imgcls("runs", "--where", folded[0]["where"], "--json").out)[0]["name"] == "base seed=2"
+    assert "seeds" in imgcls("runs", "--fold").out
     refused = imgcls("launch", "--config", config, "--replicates", "0")
     assert (refused.code, "replicates: must be a whole number from 1 to 100" in refused.err) == (2, True)
     assert lab.runs().total == 6
