@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kills import wait_with_kills
 
 import imgcls_lab as lab
 from imgcls_lab import Sweep, TrainConfig, demo_data
@@ -28,7 +29,6 @@ from imgcls_lab.events import (
 from imgcls_lab.run_layout import event_files
 from imgcls_lab.settings import Settings
 from tests import own_home
-from tests.acceptance.kills import wait_with_kills
 
 SPACE: dict[str, Any] = {
     "lr": {"low": 1e-5, "high": 1e-2, "log": True},

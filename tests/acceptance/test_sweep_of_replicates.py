@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
+from kills import wait_with_kills
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig, demo_data
 from imgcls_lab.events import RunKind
 from imgcls_lab.settings import Settings
 from tests import own_home
-from tests.acceptance.kills import wait_with_kills
 
 RATES, SEEDS = [3e-4, 3e-3], 3
 
