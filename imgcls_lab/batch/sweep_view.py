@@ -31,6 +31,7 @@ from imgcls_lab.events import ACTIVE, ENDED, RunKind, RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
     CurvePoint,
+    ReplicateView,
     RunDetail,
     RunView,
     Scalar,
@@ -38,7 +39,6 @@ from imgcls_lab.schemas import (
     SweepView,
     TrialView,
 )
-from imgcls_lab.schemas.batches import ReplicateView
 from imgcls_lab.store import Store
 
 # What a trial with replicates is: the first of these that one of its runs is. While the sweep runs, those that wait

@@ -27,6 +27,7 @@ from imgcls_lab.schemas.batches import (
     Pruner,
     Queued,
     Range,
+    ReplicateView,
     RungView,
     Scalar,
     Strategy,
