@@ -73,7 +73,8 @@ class TrialRecord(BaseModel):
     replicates: list[ReplicateRecord] = []  # empty where it is one run
 
     def run_ids(self) -> list[str]:
-        return [each.run_id for each in (self.replicates or [self]) if each.run_id]
+        ids = [each.run_id for each in self.replicates] or [self.run_id]
+        return [run_id for run_id in ids if run_id]
 
 
 class SweepRecord(BaseModel):

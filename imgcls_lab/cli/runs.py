@@ -109,7 +109,8 @@ def _print_folded(found: Runs, as_json: bool) -> None:
     from imgcls_lab.config.evaluation import format_metric
 
     frame = found.folded()
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    known = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    rows = [{str(name): value for name, value in row.items()} for row in known]
     if as_json:
         print_json(rows)
         return
