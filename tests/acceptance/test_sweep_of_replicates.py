@@ -49,6 +49,7 @@ def trainings() -> list[lab.Run]:
     return [run for run in lab.runs(limit=500) if run.view.kind is RunKind.TRAIN]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_points_with_three_seeds_survive_a_kill_of_everything(
     digits: TrainConfig, own: Settings, tmp_path: Path
