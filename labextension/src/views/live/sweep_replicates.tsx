@@ -2,6 +2,7 @@
 import type { Replicate, Sweep, Trial } from '../data/types';
 import { meanText, metric } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
+import '../ui/button.css';
 import './sweep_replicates.css';
 
 /** Those that have a value. */
