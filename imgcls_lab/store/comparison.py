@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
-from imgcls_lab import repository
+from imgcls_lab import repository, run_changes
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import InputError, NotFoundError
-from imgcls_lab.events import RunKind
+from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ComparedField, ComparedPart, ComparisonView
 from imgcls_lab.schemas.batches import Scalar
@@ -115,9 +115,11 @@ def differ(field: ComparedField) -> bool:
 
 # ── the parts ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _settings(each: Compared) -> Mapping[str, Any]:
-    """What a run was asked to do: the config of a training, each field of it; the parameters of a notebook."""
-    if each.run.kind == RunKind.TRAIN.value:
-        return {**default_settings(), **upgraded(each.run.config or {})}
+    """What a run trains with, each field of a config, with what was changed meanwhile; of a notebook its parameters."""
+    run = each.run
+    if run.kind == RunKind.TRAIN.value:
+        in_force = run_changes.in_force(run.changes, RunState(run.state))
+        return {**default_settings(), **upgraded(run.config or {}), **in_force}
     found = each.run.payload.get("parameters")
     return found if isinstance(found, Mapping) else {}
 

@@ -77,6 +77,15 @@ def test_the_table_of_runs_shows_and_finds_the_rate_with_which_a_run_trains(stor
     assert store.runs.list(where="lr>0.0006").items == []
 
 
+def test_runs_are_compared_by_the_settings_that_they_trained_with_in_the_end(store: Store, run: str) -> None:
+    other = store.runs.submit(SubmitRequest(config=CONFIG, name="as it was")).id
+    assert [field.name for field in store.runs.compare([other, run]).differs if field.part == "config"] == []
+    change(store, run, lr_factor=0.5)
+    feed(store, run, 1, obeyed(1, 12, "lr", 1e-3, 5e-4))
+    found = {field.name: field.values for field in store.runs.compare([other, run]).differs if field.part == "config"}
+    assert found == {"lr": [1e-3, 5e-4]}
+
+
 def test_a_rebuild_finds_what_was_obeyed_and_what_waits(sqlite: Store) -> None:
     store, run = sqlite, training(sqlite)
     change(store, run, lr_factor=0.5)

@@ -21,7 +21,10 @@ const DIFFERS = [
 ];
 const RUNS = {
   a: aRunDetail({ id: 'a', name: 'first', config: { lr: 0.001, label_smoothing: 0, root: '/data/a' } }),
-  b: aRunDetail({ id: 'b', name: 'second', config: { lr: 0.01, label_smoothing: 0.1, root: '/data/b' } }),
+  b: aRunDetail({
+    ...{ id: 'b', name: 'second', config: { lr: 0.1, label_smoothing: 0.1, root: '/data/b' } },
+    changes: [{ number: 1, field: 'lr', old: 0.1, new: 0.01, step: 20 }], // it trained with this one in the end
+  }),
 };
 const comparison = (differs: ComparedField[]): Comparison => ({
   ...{ runs: [RUNS.a, RUNS.b], missing: [], unrecorded: [], differs, same: [], same_settings: 40 },

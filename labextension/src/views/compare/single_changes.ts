@@ -5,6 +5,7 @@ import { runsStoreOf } from '../data/runs_store';
 import { messageOf, type Source } from '../data/source';
 import type { Comparison, Run, RunDetail, SubmitRequest } from '../data/types';
 import { lower } from '../ui/format';
+import { configInForce } from '../ui/run_changes';
 import { fieldFact } from './facts';
 
 export interface SingleChange {
@@ -28,8 +29,8 @@ export function singleChanges({ differs }: Comparison): SingleChange[] {
 
 /** The request of a run that is `first` with one setting of `second`. */
 export function requestOf(change: SingleChange, first: RunDetail, second: RunDetail): SubmitRequest {
-  const config = { ...first.config };
-  if (change.field in second.config) config[change.field] = second.config[change.field];
+  const [config, other] = [configInForce(first), configInForce(second)];
+  if (change.field in other) config[change.field] = other[change.field];
   else delete config[change.field];
   return {
     config,

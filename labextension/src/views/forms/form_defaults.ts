@@ -3,7 +3,7 @@
 import { draftOf, type Draft, type Layout } from './config_form';
 import type { TrainConfig } from '../data/requests';
 import type { Config, RunDetail, SchemaReply } from '../data/types';
-import { changesInForce, changeText } from '../ui/run_changes';
+import { changesInForce, changeText, configInForce } from '../ui/run_changes';
 
 export interface FormDefaults {
   /** Whose values these are, as part of a sentence; null: the defaults. */
@@ -29,8 +29,7 @@ const defaultsFrom = (
  * which were changed meanwhile. The plugins of a run from elsewhere are somebody else's code.
  */
 export function defaultsFromRun(layout: Layout, run: RunDetail): FormDefaults {
-  const changes = changesInForce(run);
-  const config = { ...run.config, ...Object.fromEntries(changes.map(({ field, new: now }) => [field, now])) };
+  const [changes, config] = [changesInForce(run), configInForce(run)];
   const turned = [...new Set(changes.map(({ field }) => field))]
     .map(name => changes.filter(({ field }) => field === name))
     .map(own => ({ ...own[own.length - 1]!, old: own[0]!.old }))

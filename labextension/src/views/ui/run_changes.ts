@@ -53,6 +53,12 @@ export function useMarks(run: RunDetail, axis: Axis, timeAt: (step: number) => n
 export const changesInForce = (run: RunDetail): RunChange[] =>
   (run.changes ?? []).filter(change => change.step != null || isActive(run.state));
 
+/** A run's config with the changes in force. */
+export const configInForce = (run: RunDetail): TrainConfig => ({
+  ...run.config,
+  ...Object.fromEntries(changesInForce(run).map(({ field, new: now }) => [field, now])),
+});
+
 /** A run's config with what was changed: until a step, or with all that was asked for. */
 export function configAfter(run: RunDetail, step = Infinity): TrainConfig {
   const known = (run.changes ?? []).filter(
