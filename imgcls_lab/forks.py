@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imgcls_lab import run_layout, run_paths, signing
 from imgcls_lab.config import TrainConfig
@@ -41,12 +41,15 @@ _ANOTHER_MODEL = "A fork has the weights of its parent, and so its model; for an
 _BETWEEN = "It changes which images a step trains on, so it can change only between two epochs; fork there."
 
 
+MAX_HISTORY = 10_000  # attempts of all ancestors
+
+
 class HistoryFile(BaseModel):
     """A file with events of an ancestor, in `parent/`. Its points up to the step `until` are the fork's own past."""
 
     model_config = ConfigDict(frozen=True)
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^\d{2,}/\w[\w.-]*$")]  # in `parent/`, and nowhere else
     attempt: int
     until: int
 
@@ -72,7 +75,7 @@ class Fork(BaseModel):
     config: dict[str, Any]
     changes: dict[str, Any] = {}
     best_checkpoint: str | None = None
-    history: tuple[HistoryFile, ...] = ()
+    history: Annotated[tuple[HistoryFile, ...], Field(max_length=MAX_HISTORY)] = ()
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self | None:

@@ -75,7 +75,7 @@ def changes_at_steps(events: Iterable[AnyEvent]) -> list[Change]:
     """
     found: dict[int, Change] = {}
     for event in events:
-        if isinstance(event, Changed) and event.number not in found:
+        if isinstance(event, Changed) and event.field in FIELDS and event.number not in found:
             found[event.number] = Change(number=event.number, field=event.field, value=event.new, step=event.step)
     return [found[number] for number in sorted(found)]
 
@@ -86,7 +86,12 @@ def obeyed_in(folder: Path) -> list[Change]:
 
 
 def with_obeyed(entries: Sequence[Mapping[str, Any]], event: Changed) -> list[dict[str, Any]]:
-    """A run's changes as the database has them, with one that was obeyed just now, or again."""
+    """A run's changes as the database has them, with one that was obeyed just now, or again.
+
+    An event that no run of ours writes changes nothing: the folder may come from elsewhere.
+    """
+    if event.field not in FIELDS or not 1 <= event.number <= MAX_RUN_CHANGES:
+        return [*map(dict, entries)]
     found: dict[int, dict[str, Any]] = {entry["number"]: dict(entry) for entry in entries}
     entry = found.setdefault(event.number, {"number": event.number})
     entry |= {"field": event.field, "old": event.old, "new": event.new, "step": event.step, "epoch": event.epoch}
@@ -108,8 +113,8 @@ def to_json(changes: Sequence[Change]) -> str:
 
 
 def parse(text: str | bytes) -> list[Change]:
-    """Raises ValueError for what is no list of changes."""
-    return _LIST.validate_json(text)
+    """Those of fields that can be changed. Raises ValueError for what is no list of changes."""
+    return [change for change in _LIST.validate_json(text) if change.field in FIELDS]
 
 
 def write(folder: Path, changes: Sequence[Change]) -> None:

@@ -137,10 +137,6 @@ def sign_brought(home: Path, folder: Path) -> None:
         signed = signed_info(home, info, None if "row" in info else read_plain(folder, CONFIG))
         write_atomic(folder / RUN_INFO, json.dumps(signed, indent=1))
     sign_plugins(home, folder)
-    manifest = _manifest(folder)
-    if isinstance(git := manifest.get("git"), dict) and isinstance(diff := git.get("diff"), str):
-        signed_git = {**git, SIGNATURE: sign_diff(home, diff)}
-        write_atomic(folder / MANIFEST, json.dumps({**manifest, "git": signed_git}, indent=1))
 
 
 def is_own(home: Path, folder: Path) -> bool:
@@ -186,16 +182,6 @@ def sign_code(home: Path, sha256: str) -> str:
 def is_own_code(home: Path, sha256: str, signature: object) -> bool:
     """Whether this home's user has named a plugin's text. Raises StoreError for a key that cannot be read."""
     return _is_signed(home, "plugin", sha256.encode(), signature)
-
-
-def sign_diff(home: Path, diff: str) -> str:
-    """The signature of the uncommitted changes under which a process of this home has trained."""
-    return _sign(home, "diff", diff.encode())
-
-
-def is_own_diff(home: Path, diff: str, signature: object) -> bool:
-    """Whether a process of this home wrote them down. Raises StoreError for a key that cannot be read."""
-    return _is_signed(home, "diff", diff.encode(), signature)
 
 
 def recorded_plugins(folder: Path) -> list[dict[str, str]]:

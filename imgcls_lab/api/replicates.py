@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from statistics import fmean
@@ -43,7 +44,7 @@ def of_seeds(request: SubmitRequest, count: int) -> list[SubmitRequest]:
         fields = {
             "config": config.with_changes(seed=seed).model_dump(mode="json"),
             "name": _ending(name, f" seed={seed}", MAX_NAME),
-            "idempotency_key": None if key is None else _ending(key, f":seed={seed}", MAX_KEY),
+            "idempotency_key": None if key is None else _key(key, seed),
         }
         found.append(request.model_copy(update=fields))
     return found
@@ -51,6 +52,12 @@ def of_seeds(request: SubmitRequest, count: int) -> list[SubmitRequest]:
 
 def _refused(text: str) -> InputError:
     return InputError(f"replicates: {text}", [Problem("replicates", text[0].upper() + text[1:])])
+
+
+def _key(key: str, seed: int) -> str:
+    """A key of its own for each seed; a long one is named by its hash, so that two do not become one."""
+    whole = f"{key}:seed={seed}"
+    return whole if len(whole) <= MAX_KEY else hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _ending(text: str, end: str, most: int) -> str:

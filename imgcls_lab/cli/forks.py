@@ -8,6 +8,7 @@ import typer
 
 from imgcls_lab.cli.output import Json, Set, print_json, program, queued, read_settings, say
 from imgcls_lab.cli.runs import RunId
+from imgcls_lab.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,11 @@ def fork(  # noqa: PLR0917
     """
     from imgcls_lab import api
 
-    child = api.run(run_id).fork(at, on_schedule=on_schedule, name=name, **read_settings(settings))
+    fields = read_settings(settings)
+    for option in ("at", "on_schedule", "name", "self"):  # names of Python's arguments
+        if option in fields:
+            raise InputError(f"“{option}” is no setting of a run; `{program()} fork --help` lists the options.")
+    child = api.run(run_id).fork(at, on_schedule=on_schedule, name=name, **fields)
     queued(child, f"In what they differ: {program()} compare {run_id} {child.id}", wait=wait, as_json=as_json)
 
 

@@ -180,7 +180,7 @@ def read_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     for item in settings or ():
         name, equals, text = item.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"“--set {item}” is no setting; write --set NAME=VALUE, such as --set epochs=5.")
+            raise ConfigError(f"“{item}” is no setting; write NAME=VALUE, such as epochs=5.")
         values[name.strip()] = _parse(text)
     return values
 

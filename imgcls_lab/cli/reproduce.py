@@ -23,11 +23,12 @@ def reproduce(  # noqa: PLR0917
 
     Packages come by pip from wherever pip is set up to look. Exit 1 where a step differs.
     """
+    from imgcls_lab.api.validation import request as request_of
     from imgcls_lab.engine.proofs.reproduce import reproduce as make
     from imgcls_lab.schemas import VerifyRequest
 
     folder, _ = folder_and_name(run)
-    request = VerifyRequest(steps=steps, at=at)
+    request = request_of(VerifyRequest, steps=steps, at=at)
     tell = None if as_json else lambda sentence: say(f"{sentence[0].upper()}{sentence[1:]} …")
     found = make(folder, env.expanduser().absolute(), request, python=python, on_stage=tell or (lambda _sentence: None))
     show_certificate(found, as_json=as_json)

@@ -30,6 +30,9 @@ def set_(
     from imgcls_lab import api, run_changes
 
     fields: dict[str, Any] = read_settings(changes)
+    for name in ("lr_factor", "self"):  # names of Python's arguments
+        if name in fields:
+            raise InputError(f"“{name}” is no setting. A factor on the learning rate is written {FACTOR}=0.3.")
     factor = fields.pop(FACTOR, None)
     if FACTOR in {item.partition("=")[0].strip() for item in changes} and not isinstance(factor, int | float):
         raise InputError(f"“{FACTOR}” takes a number, such as {FACTOR}=0.3.")

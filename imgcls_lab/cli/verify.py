@@ -26,11 +26,12 @@ def verify(
 
     Exit 1 where a step differs; the answer names the first one and what is otherwise than when the run trained.
     """
+    from imgcls_lab.api.validation import request as request_of
     from imgcls_lab.engine.proofs.verify import verify as compute_again
     from imgcls_lab.schemas import VerifyRequest
 
     folder, _ = folder_and_name(run)
-    found = compute_again(folder, VerifyRequest(steps=steps, at=at))
+    found = compute_again(folder, request_of(VerifyRequest, steps=steps, at=at))
     show_certificate(found, as_json=as_json)
 
 

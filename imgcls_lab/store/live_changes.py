@@ -79,11 +79,6 @@ def _check_takes(run: Run) -> None:
     state = RunState(run.state)
     if state not in _TAKES:
         raise ConflictError(f"“{run.name}” takes no change now. {_REMEDIES[state]}", reason="ended", state=state.value)
-    if len(run.changes) >= run_changes.MAX_RUN_CHANGES:
-        raise ConflictError(
-            f"“{run.name}” was changed {counted(len(run.changes), 'time')}, and no more are taken. Fork it.",
-            reason="too_many",
-        )
 
 
 def _wanted(now: TrainConfig, request: ChangeRequest) -> TrainConfig:
@@ -142,6 +137,12 @@ def _with(session: Session, run: Run, now: TrainConfig, fields: Mapping[str, Any
         ).model_dump()
         for place, (name, value) in enumerate(fields.items(), number + 1)
     ]  # fmt: skip
+    if len(run.changes) + len(added) > run_changes.MAX_RUN_CHANGES:  # the engine would read none of them
+        raise ConflictError(
+            f"“{run.name}” was changed {counted(len(run.changes), 'time')}; more than {run_changes.MAX_RUN_CHANGES:,} "
+            "changes of a run are not taken. Fork it.",
+            reason="too_many",
+        )
     return [*run.changes, *added]
 
 

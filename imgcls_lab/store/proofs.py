@@ -64,15 +64,16 @@ class Proofs:
             run = find_run(session, text)
             task = _newest(session, run)
             shown = None if task is None else queries.run_view(session, task.id)
-            here = not homes.elsewhere(session, [run])
-        return ProofView(certificate=self._certificate(run.id) if here else None, task=shown)
+            own = not homes.elsewhere(session, [run]) and not run.view_only
+        return ProofView(certificate=self._certificate(run.id) if own else None, task=shown)
 
     def _certificate(self, run_id: str) -> Certificate | None:
-        """None where there is none, or what lies there is none: a folder may come from elsewhere."""
+        """None where there is none, or one of another run."""
         try:
-            return Certificate.model_validate_json(read_plain(self._settings.run_dir(run_id), CERTIFICATE))
+            found = Certificate.model_validate_json(read_plain(self._settings.run_dir(run_id), CERTIFICATE))
         except (OSError, ValidationError):
             return None
+        return found if found.run == run_id else None
 
     def _check(self, session: Session, run: Run) -> None:
         claims.refuse_view_only(run)
@@ -97,7 +98,8 @@ class Proofs:
 
 def _newest(session: Session, run: Run) -> Run | None:
     """The newest task that verifies a run."""
-    tasks = select(Run).where(Run.kind == RunKind.TASK.value, Run.root == run.root, col(Run.view_only).is_(False))
+    own = (Run.kind == RunKind.TASK.value, Run.root == run.root, col(Run.view_only).is_(False), homes.is_here(session))
+    tasks = select(Run).where(*own)
     for task in session.exec(tasks.order_by(col(Run.number).desc()).limit(_LOOKED_AT)):
         found = task.payload.get(VERIFY)
         if isinstance(found, dict) and found.get("run") == run.id:

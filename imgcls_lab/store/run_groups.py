@@ -237,7 +237,8 @@ def _best(runs: Sequence[_Member], replicates: int) -> dict[str, Any]:
     for run in rated:
         if replicates == 1 or run.state == RunState.SUCCEEDED.value:
             points.setdefault(run.id if replicates == 1 else run.repetition, []).append(run)
-    whole = [point for point in points.values() if len(point) >= replicates]
+    # more of them are several trials that differ in something that no config has: their mean would say nothing
+    whole = [point for point in points.values() if len(point) == replicates]
     better = min if metric in LOWER_IS_BETTER else max
     best = better(whole, key=lambda point: (fmean(map(_value, point)), point[0].id), default=[])
     return {

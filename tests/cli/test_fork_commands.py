@@ -28,4 +28,5 @@ def test_a_run_is_forked_extended_and_shown_as_a_tree(imgcls: Command, few: Trai
     refused = imgcls("fork", parent, "--at", "9")
     assert refused.code != 0
     assert "keeps no checkpoint “9”" in refused.err
+    assert "“at” is no setting" in imgcls("fork", parent, "--set", "at=1").err
     assert imgcls("fork", parent, "--set", "seed=3", "--set", "epochs=4").code == 2

@@ -33,4 +33,4 @@ def test_a_folder_is_verified_bisected_and_what_cannot_be_is_said(
     assert (missing.code != 0, "keeps no checkpoint “9”" in missing.err) == (True, True)
     taken = imgcls("reproduce", folders["one"], "--env", str(tmp_path))
     assert taken.code != 0
-    assert "is not empty" in taken.err
+    assert "is not an empty folder" in taken.err

@@ -39,6 +39,7 @@ def test_a_run_is_changed_while_it_trains(imgcls: Command, few: TrainConfig, own
             (("epochs=0",), "epochs"),
             (("lr*=fast",), "takes a number"),
             (("lr",), "NAME=VALUE"),
+            (("lr_factor=0.5",), "lr*=0.3"),
         ):
             refused = imgcls("set", run, *words)
             assert refused.code != 0

@@ -39,7 +39,7 @@ def test_the_code_that_is_here_is_taken_if_it_is_the_run_s(make_config: Make, tm
     train(make_config(epochs=1), tmp_path / "run")
     content = json.loads((tmp_path / "run/manifest.json").read_text())
     assert len(content["code"]) > 50
-    files = source_code.restored(content)
+    files = source_code.restored(content, own=False)
     assert {*content["code"]} <= {*files}
     source_code.install(files, tmp_path / "site", "9.9")
     assert sha((tmp_path / "site" / FILE).read_bytes()) == content["code"][FILE]
@@ -55,23 +55,22 @@ def test_else_that_of_the_commit_with_its_changes(tmp_path: Path, monkeypatch: p
     git(tmp_path, "commit", "-qm", "first")
     (package / "loop.py").write_text("rate = 2\n")
     commit, diff = git(tmp_path, "rev-parse", "HEAD").strip(), git(tmp_path, "diff")
-    signature = signing.sign_diff(Settings().home_path, diff)
     trained: dict[str, Any] = {
         "code": {"imgcls_lab/loop.py": sha(b"rate = 2\n")},
-        "git": {"commit": commit, "diff": diff, "diff_cut": False, "signature": signature},
+        "git": {"commit": commit, "diff": diff, "diff_cut": False},
     }
     (package / "loop.py").write_text("rate = 3\n")
     monkeypatch.setattr(source_code, "PACKAGE", package)
-    assert source_code.restored(trained) == {"imgcls_lab/loop.py": b"rate = 2\n"}
+    assert source_code.restored(trained, own=True) == {"imgcls_lab/loop.py": b"rate = 2\n"}
     unknown = {**trained["git"], "commit": "0" * 40}
     without: list[dict[str, Any]] = [{"git": None}, {"git": unknown}, {"code": {}}]
     for lost in without:
         with pytest.raises(ConflictError) as refused:
-            source_code.restored({**trained, **lost})
+            source_code.restored({**trained, **lost}, own=True)
         assert refused.value.reason == "no_code"
-    for foreign in ({"diff": diff.replace("rate = 2", "rate = 9")}, {"signature": None}, {"signature": "0" * 64}):
-        with pytest.raises(ConflictError, match="came from elsewhere") as refused:
-            source_code.restored({**trained, "git": {**trained["git"], **foreign}})
+    for foreign in (trained["git"], {**trained["git"], "diff": ""}):  # nor a commit that others have put there
+        with pytest.raises(ConflictError, match="no run of this home") as refused:
+            source_code.restored({**trained, "git": foreign}, own=False)
         assert refused.value.reason == "foreign_code"
 
 
@@ -95,22 +94,6 @@ def test_a_folder_that_is_taken_and_a_python_that_is_not_here_are_refused(make_c
     assert not (tmp_path / "env").exists()
 
 
-def test_a_run_signs_the_changes_under_which_it_trains(
-    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    Path("notes.txt").write_text("one\n")
-    git(Path(), "init", "-q")
-    git(Path(), "add", ".")
-    git(Path(), "commit", "-qm", "first")
-    Path("notes.txt").write_text("two\n")
-    train(make_config(epochs=1), tmp_path / "run")
-    recorded = json.loads((tmp_path / "run/manifest.json").read_text())["git"]
-    assert "+two" in recorded["diff"]
-    assert signing.is_own_diff(Settings().home_path, recorded["diff"], recorded["signature"])
-
-
 @pytest.mark.parametrize(
     ("part", "value"),
     [
@@ -125,15 +108,19 @@ def test_a_run_signs_the_changes_under_which_it_trains(
 )
 def test_a_planted_manifest_gives_pip_no_option_and_names_no_path(part: str, value: object, tmp_path: Path) -> None:
     plain = {"packages": {"torch": "2.10.0+cpu"}, "version": "1.0.dev3", "python": {"version": "3.11.7"}, "plugins": []}
-    assert Environment.of(tmp_path, plain) == ("3.11.7", "1.0.dev3", {"torch": "2.10.0+cpu"})
+    assert Environment.of(tmp_path, plain, own=True) == ("3.11.7", "1.0.dev3", {"torch": "2.10.0+cpu"})
     with pytest.raises(ModelError, match="cannot be made anew"):
-        Environment.of(tmp_path, {**plain, part: value})
+        Environment.of(tmp_path, {**plain, part: value}, own=True)
 
 
-def test_packages_for_plugins_of_somebody_else_are_not_installed(tmp_path: Path) -> None:
+def test_packages_for_plugins_are_installed_of_this_home_s_own_runs_alone(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/01-x.py").write_text("x = 1\n")
     plugin = {"name": "01-x.py", "sha256": hashlib.sha256(b"x = 1\n").hexdigest()}
     content = {"packages": {"evil": "1.0"}, "version": "1.0", "python": {"version": "3.11.7"}, "plugins": [plugin]}
     with pytest.raises(ConfigError, match="not executed"):
-        Environment.of(tmp_path, content)
+        Environment.of(tmp_path, content, own=False)
+    # a folder that has come back with a plugin that this home's user once named
+    plugin["signature"] = signing.sign_code(Settings().home_path, plugin["sha256"])
+    assert Environment.of(tmp_path, content, own=False).packages == {}
+    assert Environment.of(tmp_path, content, own=True).packages == {"evil": "1.0"}

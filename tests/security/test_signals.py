@@ -33,7 +33,7 @@ PACKAGE = Path(imgcls_lab.__file__).parent
 # Modules that end children which they have started themselves and hold as Popen.
 OWN_CHILDREN = {
     "socket_process.py", "engine/distributed/rank_processes.py", "executor/forkserver_manager.py",
-    "batch/notebook_runner.py", "thumbnails/pool.py", "engine/proofs/rerun.py",
+    "batch/notebook_runner.py", "thumbnails/pool.py", "engine/proofs/rerun.py", "repository.py",
 }  # fmt: skip
 
 

@@ -252,7 +252,7 @@ def test_a_node_signs_what_came_under_the_runs_key(pair: Pair) -> None:
     (pair.head / "plugins/01-loss.py").write_bytes(code)
     (pair.head / "plugins/02-changed.py").write_bytes(b"changed")
     record = [{"name": name, "sha256": hashlib.sha256(code).hexdigest()} for name in ("01-loss.py", "02-changed.py")]
-    (pair.head / "manifest.json").write_text(json.dumps({"plugins": record, "git": {"diff": "+1"}}))
+    (pair.head / "manifest.json").write_text(json.dumps({"plugins": record}))
     info = signing.signed_info(home, {"id": RUN, "payload": {"kind": "audit"}}, b"{}")
     (pair.head / "run.json").write_text(json.dumps(info))
     pair.node = pair.node.parent / "runs" / RUN
@@ -265,8 +265,6 @@ def test_a_node_signs_what_came_under_the_runs_key(pair: Pair) -> None:
     first, second = signing.recorded_plugins(pair.node)
     assert signing.is_own_code(node_home, first["sha256"], first.get("signature"))
     assert second.get("signature") is None
-    git = json.loads((pair.node / "manifest.json").read_text())["git"]
-    assert signing.is_own_diff(node_home, git["diff"], git["signature"])
 
 
 def launch_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

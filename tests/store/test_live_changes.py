@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlmodel import select
 from store_steps import claim, feed, finish, points, started
 
 from imgcls_lab.errors import ConfigError, ConflictError, ImgclsError, InputError
 from imgcls_lab.events import Changed, DesiredState, RunKind, RunState
+from imgcls_lab.run_changes import MAX_RUN_CHANGES
 from imgcls_lab.schemas import ChangeRequest, RunChange, SubmitRequest
 from imgcls_lab.store import Store, rebuild
+from imgcls_lab.store.tables import Run
 
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny", "epochs": 3, "lr": 1e-3}
 
@@ -176,3 +179,15 @@ def test_a_resume_with_other_settings_counts_more_than_an_earlier_change(store: 
     found = store.runs.get(run)
     assert [(each.number, each.new) for each in found.changes] == [(1, 1), (2, 3)]
     assert found.config["save_every_epochs"] == 3
+
+
+def test_a_request_that_would_pass_the_limit_is_refused_whole(store: Store, run: str) -> None:
+    for factor in (0.5, 0.5):
+        change(store, run, lr_factor=factor)
+    with store.database.write() as session:
+        row = session.exec(select(Run).where(Run.id == run)).one()
+        row.changes = [{**row.changes[0], "number": number} for number in range(1, MAX_RUN_CHANGES)]
+    with pytest.raises(ConflictError) as refused:  # the engine reads no longer list, and would obey none of it
+        change(store, run, fields={"epochs": 7, "log_every": 3})
+    assert refused.value.reason == "too_many"
+    assert len(change(store, run, fields={"epochs": 7})) == MAX_RUN_CHANGES

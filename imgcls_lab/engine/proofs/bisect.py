@@ -20,6 +20,7 @@ from imgcls_lab.engine.proofs.watch import Watched
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.errors import ConflictError, ModelError
 from imgcls_lab.forks import Beginning, step_of
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import Bisection, Difference
 
 Stopped = Callable[[], bool]
@@ -156,6 +157,9 @@ def _checkpoint_before(folder: Path, step: int) -> Beginning | None:
 
 def _first_part(one: Watched, other: Watched, runs: tuple[Named, Named]) -> _Found:
     """In the order in which a step computes."""
+    if len(one.images) != len(other.images):
+        sizes = f"{counted(len(one.images), 'image')} in “{runs[0].name}” and {len(other.images)} in “{runs[1].name}”"
+        return _Found("batch", "", f"the step trains on {sizes}")
     pairs = list(zip(one.images, other.images, strict=False))
     for (mine, theirs), labels in zip(pairs, zip(one.labels, other.labels, strict=False), strict=False):
         if mine != theirs:

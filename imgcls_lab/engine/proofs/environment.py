@@ -1,7 +1,7 @@
 """What of a manifest a new environment is made of: checked, since a run's folder can come from anybody.
 
 Versions and names are of the packaging standard's form, so that a line of them gives pip no option. Packages beside
-those that this project needs are installed for plugins that this home's user has named, and for nobody else's.
+those that this project needs are installed for plugins of a run that this home wrote, and for no other's.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ class Environment(NamedTuple):
     packages: dict[str, str]
 
     @classmethod
-    def of(cls, folder: Path, manifest: Mapping[str, Any]) -> Environment:
-        """Raises ConfigError for plugins that this home's user has not named, ModelError for a damaged manifest."""
+    def of(cls, folder: Path, manifest: Mapping[str, Any], *, own: bool) -> Environment:
+        """own: whether this home wrote the folder.
+
+        Raises ConfigError for plugins that this home's user has not named, ModelError for a damaged manifest.
+        """
         record = manifest.get("plugins") or []
         plugins.check(folder, record)
         try:
             recorded = {str(name): _version(version) for name, version in manifest["packages"].items()}
-            packages = wanted(recorded, everything=bool(record))
+            packages = wanted(recorded, everything=bool(record) and own)
             return cls(_version(manifest["python"]["version"]), _version(manifest["version"]), packages)
         except (KeyError, TypeError, AttributeError, InvalidName, InvalidVersion) as error:
             raise ModelError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +19,9 @@ class Record:
     started: the first event of that kind; ended: the steps that end an epoch.
     """
 
-    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[int, dict[str, float | str]] = field(default_factory=dict)
     hashes: dict[int, str] = field(default_factory=dict)
-    ended: dict[int, dict[str, float]] = field(default_factory=dict)
+    ended: dict[int, dict[str, float | str]] = field(default_factory=dict)
     started: Started | None = None
     failed: Failed | None = None
 
@@ -56,5 +57,7 @@ class Record:
         return sorted({*self.metrics, *self.hashes} - {0})
 
 
-def _comparable(values: dict[str, float]) -> dict[str, float]:
-    return {tag: value for tag, value in values.items() if not tag.startswith(_OF_THE_CLOCK)}
+def _comparable(values: dict[str, float]) -> dict[str, float | str]:
+    """Without times; a value that is no number is equal to itself here, as two runs can have the same overflow."""
+    kept = {tag: value for tag, value in values.items() if not tag.startswith(_OF_THE_CLOCK)}
+    return {tag: "nan" if math.isnan(value) else value for tag, value in kept.items()}

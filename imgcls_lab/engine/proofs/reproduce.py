@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from imgcls_lab import signing
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.engine.proofs import source_code
 from imgcls_lab.engine.proofs.environment import Environment
@@ -41,11 +42,12 @@ def reproduce(
     what is not at hand; ModelError where pip or the verification fails.
     """
     content, _record = recorded(folder)
-    if place.exists() and any(place.iterdir()):
-        raise ConflictError(f"The folder “{place}” is not empty. Name a new one for the environment.", reason="exists")
-    environment = Environment.of(folder, content)
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise ConflictError(f"“{place}” is not an empty folder. Name a new one for the environment.", reason="exists")
+    own = signing.is_own(Settings().home_path, folder)
+    environment = Environment.of(folder, content, own=own)
     interpreter = _interpreter(environment.python, python)
-    files = source_code.restored(content)
+    files = source_code.restored(content, own=own)
     on_stage(f"making a virtual environment in {place}")
     _call([interpreter, "-m", "venv", os.fspath(place)])
     requirements = place / REQUIREMENTS

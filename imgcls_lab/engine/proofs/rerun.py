@@ -70,6 +70,8 @@ def workplace(folder: Path) -> Iterator[Path]:
 
 def _remove_left(place: Path) -> None:
     """Remove the folder of a process that was killed; not of one that lives."""
+    if place.is_symlink():
+        return
     try:
         with open(place / "lock") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,12 +88,12 @@ def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning |
     again.mkdir(mode=0o700)
     saved = TrainConfig.parse_saved(run_paths.read_plain(folder, run_layout.CONFIG))
     record: plugins.Record = manifest.get("plugins", [])
-    plugins.check(folder, record)
+    checked = plugins.check(folder, record)
     first = manifest["config"]
     decided = {name: manifest[key] for name, key in _DECIDED.items() if first.get(name) == getattr(saved, name)}
     own: dict[str, Any] = {
         "ckpt_dir": None, "tb_root": None, "tensorboard_evaluation": False, "tensorboard_histograms": False,
-        "log_every": first["log_every"], "plugins": [str(folder / plugins.FOLDER / item["name"]) for item in record],
+        "log_every": first["log_every"], "plugins": [*map(str, checked)],
     }  # fmt: skip
     if at is not None:
         saved = run_changes.changed(saved, at.changed)
@@ -103,7 +105,9 @@ def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning |
         forks.fork_of(folder, again, at, (config, config), **facts)
     elif (folder / run_layout.PARENT).is_file():
         run_layout.write_atomic(again / run_layout.PARENT, run_paths.read_plain(folder, run_layout.PARENT))
-        shutil.copytree(folder / run_layout.PARENT_FOLDER, again / run_layout.PARENT_FOLDER, copy_function=_link)
+        shutil.copytree(
+            folder / run_layout.PARENT_FOLDER, again / run_layout.PARENT_FOLDER, copy_function=_link, ignore=_links
+        )
     overlay = folder / run_layout.DATA_REVISION
     if overlay.is_file() and not (again / overlay.name).exists():
         run_layout.write_atomic(again / overlay.name, run_paths.read_plain(folder, overlay.name))
@@ -114,6 +118,11 @@ def _changes(folder: Path, at: Beginning | None) -> list[Change]:
     """What the run has changed while it trained, behind a checkpoint, each at its step; logging stays as it began."""
     behind = at.last_change if at is not None else 0
     return [each for each in run_changes.obeyed_in(folder) if each.number > behind and each.field not in _NOT_REPEATED]
+
+
+def _links(folder: str, names: list[str]) -> list[str]:
+    """What is left out: a link leads out of the folder, or around in it."""
+    return [name for name in names if os.path.islink(os.path.join(folder, name))]
 
 
 def _link(source: str, target: str) -> None:

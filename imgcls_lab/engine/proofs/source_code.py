@@ -13,19 +13,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, signing
+from imgcls_lab import run_layout
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.errors import ConflictError
-from imgcls_lab.settings import Settings
 
 PACKAGE = Path(__file__).parents[2]
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def restored(manifest: dict[str, Any]) -> dict[str, bytes]:
+def restored(manifest: dict[str, Any], *, own: bool) -> dict[str, bytes]:
     """The files of the package, by their paths from its parent.
 
-    Raises ConflictError where the code is not at hand, or its changes are not this home's.
+    own: whether this home wrote the folder with the manifest. Raises ConflictError where the code is not at hand.
     """
     recorded: dict[str, str] = manifest.get("code", {})
     if not recorded:
@@ -33,18 +32,19 @@ def restored(manifest: dict[str, Any]) -> dict[str, bytes]:
             "The run was trained by a version that recorded no hashes of its code, so it cannot be restored.",
             reason="no_code",
         )
-    own = _here()
-    wrong = _wrong(own, recorded)
+    here = _here()
+    wrong = _wrong(here, recorded)
     if not wrong:
-        return own
+        return here
     git = manifest.get("git") or {}
     if not _COMMIT.fullmatch(str(git.get("commit"))) or git.get("diff_cut"):
         raise _not_at_hand(wrong)
-    if git["diff"] and not signing.is_own_diff(Settings().home_path, git["diff"], git.get(signing.SIGNATURE)):
+    if not own:
         raise ConflictError(
-            "The run's folder came from elsewhere, and so did the changes of the code that its manifest holds; they "
-            f"are not applied. Read them (manifest.json, “git”). To trust them, check out {git['commit'][:12]}, apply "
-            "them there, install it, and call this from there.",
+            "The code that the run was trained with is not the one that is here, and its folder is no run of this "
+            "home: whoever made it also says which commit and which changes are to be executed, so neither is. Read "
+            f"them (manifest.json, “git”). To trust them, check out {git['commit'][:12]}, apply the changes, install "
+            "it, and call this from there.",
             reason="foreign_code",
         )
     found = _of_commit(git["commit"], git["diff"])

@@ -51,6 +51,12 @@ def verify(
             "earlier checkpoint.",
             reason="no_steps",
         )
+    if not any(step in record.hashes for step in steps):
+        raise ConflictError(
+            f"The run has kept no hash of its weights after step {first}, so nothing proves what they were. Verify it "
+            "from an earlier checkpoint.",
+            reason="no_hashes",
+        )
     until = _until(record, steps, first + wanted.steps)
     with workplace(folder) as place:
         again = place / folder.name

@@ -17,13 +17,12 @@ from typing import Any
 
 import torch
 
-from imgcls_lab import run_layout, run_paths, signing
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.engine import hardware
 from imgcls_lab.repository import state_of
-from imgcls_lab.settings import Settings
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -37,6 +36,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 def write(folder: Path, config: TrainConfig, device: torch.device, decisions: dict[str, Any]) -> None:
     """Write it once. decisions: precision, threads, data, evaluation spec and so on."""
+    repository = state_of(Path.cwd())
     content = {
         "version": __version__,
         "created_at": time.time(),
@@ -51,7 +51,7 @@ def write(folder: Path, config: TrainConfig, device: torch.device, decisions: di
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "packages": _packages(),
         "code": _code(),
-        "git": _repository(),
+        "git": None if repository is None else repository._asdict(),
     }
     run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
 
@@ -62,14 +62,6 @@ def add_attempt(folder: Path, number: int, *, processes: int, nodes: int) -> Non
     attempts = [entry for entry in content.get("attempts", []) if entry["attempt"] != number]
     content["attempts"] = [*attempts, {"attempt": number, "processes": processes, "nodes": nodes}]
     run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
-
-
-def _repository() -> dict[str, Any] | None:
-    """The state of the repository around the working folder; signed, since `reproduce` applies its diff."""
-    state = state_of(Path.cwd())
-    if state is None:
-        return None
-    return {**state._asdict(), signing.SIGNATURE: signing.sign_diff(Settings().home_path, state.diff)}
 
 
 def _packages() -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from imgcls_lab import heap
+from imgcls_lab import heap, run_paths
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training.torch_settings import torch_defaults
 from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
@@ -69,7 +69,7 @@ def make_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """One trainer a folder. A POSIX lock: a forked loader process does not inherit it."""
-    with os.fdopen(os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+    with os.fdopen(run_paths.open_to_write(folder, LOCK, os.O_WRONLY), "w") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

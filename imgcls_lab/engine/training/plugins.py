@@ -63,7 +63,11 @@ def check(folder: Path, record: Record) -> dict[Path, bytes]:
         _check_signatures(folder, record)
     found = {}
     for item in record:
-        path = folder / FOLDER / os.path.basename(item["name"])
+        if item["name"] != os.path.basename(item["name"]):
+            raise _problem(
+                f"“{item['name']}” is no name of a plugin of this run, so it is not executed.", "plugin_not_signed"
+            )
+        path = folder / FOLDER / item["name"]
         found[path] = _read(path)
         if hashlib.sha256(found[path]).hexdigest() != item["sha256"]:
             raise _problem(

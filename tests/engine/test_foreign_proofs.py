@@ -1,0 +1,105 @@
+"""What a run's folder from somebody else may do to a verification: nothing but be computed again, or be refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from imgcls_lab import signing
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.proofs.bisect import Named, _first_part
+from imgcls_lab.engine.proofs.record import Record
+from imgcls_lab.engine.proofs.rerun import prepare, workplace
+from imgcls_lab.engine.proofs.verify import first_difference
+from imgcls_lab.engine.proofs.watch import Watched
+from imgcls_lab.engine.training import attempt_context, plugins
+from imgcls_lab.errors import ConfigError
+from imgcls_lab.events import Changed, Metrics
+from imgcls_lab.forks import HistoryFile
+from imgcls_lab.run_changes import MAX_RUN_CHANGES, changes_at_steps, parse, with_obeyed
+from imgcls_lab.settings import Settings
+
+GOOD, EVIL = b"x = 1\n", b"raise SystemExit('executed')\n"
+
+
+def record_of(name: str) -> list[dict[str, str]]:
+    """A plugin that this home's user once named in a config, under the name that a manifest gives it."""
+    sha256 = hashlib.sha256(GOOD).hexdigest()
+    return [{"name": name, "sha256": sha256, signing.SIGNATURE: signing.sign_code(Settings().home_path, sha256)}]
+
+
+@pytest.mark.parametrize("name", ["../evil/01-good.py", "evil/01-good.py", "/tmp/evil/01-good.py"])
+def test_a_plugin_is_a_file_of_the_run_s_own_folder_of_plugins(name: str, tmp_path: Path) -> None:
+    for folder, code in (("plugins", GOOD), ("evil", EVIL), ("plugins/evil", EVIL)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "01-good.py").write_bytes(code)
+    with pytest.raises(ConfigError, match="not executed"):
+        plugins.check(tmp_path, record_of(name))
+    assert plugins.check(tmp_path, record_of("01-good.py")) == {tmp_path / "plugins/01-good.py": GOOD}
+
+
+def test_steps_are_computed_again_with_the_plugins_that_were_checked(
+    make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    (run / "plugins").mkdir(parents=True)
+    (run / "plugins/01-good.py").write_bytes(GOOD)
+    config = make_config().model_dump(mode="json")
+    (run / "config.json").write_text(json.dumps(config))
+    content: dict[str, Any] = {"config": config, "plugins": record_of("01-good.py"), "threads": 1, "precision": "fp32"}
+    assert prepare(run, tmp_path / "again", content, None).plugins == (str(run / "plugins/01-good.py"),)
+
+
+@pytest.mark.parametrize("file", ["../../secret", "/dev/zero", "01/../../x", "01/.hidden", "x/events.jsonl", "01/"])
+def test_the_past_of_a_fork_lies_in_its_own_folder(file: str) -> None:
+    assert HistoryFile(file="01/events-001.jsonl", attempt=1, until=3).file == "01/events-001.jsonl"
+    with pytest.raises(ValidationError):
+        HistoryFile(file=file, attempt=1, until=3)
+
+
+def test_the_lock_of_a_folder_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / attempt_context.LOCK).symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match="symbolic"), workplace(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "outside").exists()
+    os.unlink(tmp_path / "run" / attempt_context.LOCK)
+    with workplace(tmp_path / "run") as place:
+        assert place.parent == tmp_path / "run"
+
+
+def changed(number: int, field: str) -> Changed:
+    return Changed(number=number, step=3, field=field, old=1, new=2, epoch=0.5, epochs=3, total_steps=30)
+
+
+def test_changes_of_other_fields_and_without_end_are_none() -> None:
+    assert [each["number"] for each in with_obeyed([], changed(1, "lr"))] == [1]
+    for foreign in (changed(1, "batch_size"), changed(1, "no_field"), changed(MAX_RUN_CHANGES + 1, "lr")):
+        assert with_obeyed([{"number": 7}], foreign) == [{"number": 7}]
+    assert changes_at_steps([changed(1, "batch_size"), changed(2, "lr")])[0].number == 2
+    text = json.dumps([{"number": 1, "field": "no_field", "value": 3}, {"number": 2, "field": "epochs", "value": 3}])
+    assert [each.field for each in parse(text)] == ["epochs"]
+
+
+def test_the_same_overflow_is_no_difference() -> None:
+    one, other = Record(), Record()
+    for record in (one, other):
+        record.add(Metrics(step=5, epoch=0.5, values={"grad_norm": float("nan"), "loss/train": 1.0}))
+    assert first_difference(one, other, [5]) is None
+    other.add(Metrics(step=5, epoch=0.5, values={"grad_norm": 2.0, "loss/train": 1.0}))
+    assert first_difference(one, other, [5]) == 5
+
+
+def test_batches_of_different_size_are_the_cause(tmp_path: Path) -> None:
+    runs = Named(tmp_path, "one"), Named(tmp_path, "other")
+    one = Watched(step=1, images=["a", "b"], labels=["x", "y"], outputs=[("conv", "1")])
+    other = Watched(step=1, images=["a", "b", "c", "d"], labels=["x", "y", "x", "y"], outputs=[("conv", "2")])
+    found = _first_part(one, other, runs)
+    assert (found.part, found.sentence) == ("batch", "the step trains on 2 images in “one” and 4 in “other”")
