@@ -147,7 +147,7 @@ class SweepRequest(Wire):
     epochs: int | None = Field(None, ge=1)
     eta: int | None = Field(None, ge=2, le=1000)  # the best 1/eta of a rung go on; None: 3
     min_epochs: int | None = Field(None, ge=1, le=100_000)  # at least, until the first rung; None: 1
-    replicates: int = Field(1, ge=1, le=MAX_REPLICATES)
+    replicates: int = Field(1, ge=1, le=MAX_REPLICATES, strict=True)  # true and "3" are no numbers of runs
     parallel: int | None = Field(None, ge=1, le=1000)  # runs at once; None: as many as devices allow
     seed: int = Field(0, ge=0, lt=2**32)
     device: Device | None = None

@@ -59,6 +59,7 @@ def test_the_deviation_is_that_of_a_sample_and_one_value_has_none() -> None:
         (None, {"replicates": 0}, "replicates", "at least 1"),
         (None, {"replicates": 1000}, "replicates", "at most 100"),
         (None, {"replicates": 2.5}, "replicates", "whole number"),
+        (None, {"replicates": True}, "replicates", "whole number"),
         ({"seed": [1, 2]}, {}, "seed", "take the seed out of the space, or leave out replicates"),
         ({"lr": (1e-5, 1e-2)}, {"strategy": "asha"}, "replicates", "Take grid, random or tpe without a pruner"),
         ({"lr": (1e-5, 1e-2)}, {"strategy": "random", "pruner": "median"}, "replicates", "without a pruner"),
