@@ -41,15 +41,15 @@ def test_every_kind_of_run_ends_once_and_leaves_nothing(kinds_lab: KindsLab, tmp
 @both
 def test_a_sweep_is_stopped_with_its_trials_and_goes_on_with_them(kinds_lab: KindsLab) -> None:
     lab = kinds_lab
-    sweep = lab.sweep([1e-4, 1e-3, 1e-2], steps=300, step_seconds=0.05, save_every=100)
-    lab.until(lambda: sum(run.step > 5 for run in lab.trials(sweep)) == 3, 90, lab.daemon_log)
+    sweep = lab.sweep([1e-4, 1e-3, 1e-2], steps=3000, step_seconds=0.05, save_every=100)  # none ends by itself
+    lab.until(lambda: sum(run.step > 5 for run in lab.trials(sweep)) == 3, 180, lab.daemon_log)
     lab.store.runs.set_desired_state(sweep, DesiredState.STOP)
     lab.ended(sweep, state=RunState.STOPPED)
     for trial in lab.trials(sweep):
         lab.ended(trial.id, state=RunState.STOPPED)
     saved = {trial.id: trial.step for trial in lab.trials(sweep)}
     lab.until(lambda: not lab.left(), 30, lambda: str(lab.left()))
-    (lab.root.parent / "wish.json").write_text('{"steps": 300, "step_seconds": 0.005, "save_every": 100}')
+    (lab.root.parent / "wish.json").write_text('{"steps": 3000, "step_seconds": 0.001, "save_every": 500}')
     lab.store.runs.resume(sweep)
     lab.ended(sweep)
     assert {run.id: lab.run(run.id).resumed_at_step for run in lab.trials(sweep)} == saved

@@ -1,6 +1,7 @@
 // The confusion matrix of many classes as a picture: the wheel zooms, a drag moves, a click shows the images of a cell.
 // Those who use keys choose from the list of confused pairs beside it.
 import { useEffect, useMemo, useRef, useState, type PointerEvent } from 'react';
+import { onResize } from '../ui/on_resize';
 import type { Evaluation } from '../data/types';
 import { coloursAt, onTheme } from '../ui/theme';
 import { imagesAt, matrixOf, type Matrix } from './confusion';
@@ -94,9 +95,7 @@ export function ConfusionCanvas({ view, label, predicted, onCell }: Props) {
     const draw = () => canvas.current && paint(canvas.current, matrix, window, marked);
     draw();
     onTheme(draw, stop.signal);
-    const resize = new ResizeObserver(draw);
-    resize.observe(canvas.current!);
-    stop.signal.addEventListener('abort', () => resize.disconnect());
+    stop.signal.addEventListener('abort', onResize(canvas.current!, draw));
     return () => stop.abort();
   }, [matrix, names, window, label, predicted]);
   useEffect(() => {

@@ -10,6 +10,7 @@ import {
   type MouseEvent,
   type ReactNode,
 } from 'react';
+import { onResize } from '../ui/on_resize';
 import type { PictureOf } from '../data/requests';
 import type { Pages } from '../data/use_pages';
 import { Problem } from '../ui/messages';
@@ -108,9 +109,7 @@ export function ImageGrid<T>(props: Props<T>) {
   }, [edge, rowHeight]);
   useLayoutEffect(() => {
     measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(scroller.current!);
-    return () => observer.disconnect();
+    return onResize(scroller.current!, measure);
   }, [measure, total]);
   useLayoutEffect(() => {
     if (scroller.current) scroller.current.scrollTop = 0;

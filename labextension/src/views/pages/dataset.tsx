@@ -1,6 +1,7 @@
 // The page of a data set: what is in it, its images, the problems that an audit found, its map and its revisions.
 // Corrections that one makes on any of them wait in one draft at its foot.
 import { useLayoutEffect, useRef, useState } from 'react';
+import { onResize } from '../ui/on_resize';
 import { useDraftRevision } from '../data/draft_revision';
 import { isActive, type Audit, type Dataset, type DatasetDetail, type Revision } from '../data/types';
 import { usePoll } from '../data/use_poll';
@@ -42,9 +43,7 @@ function useColumns(box: React.RefObject<HTMLElement | null>, ready: boolean): n
     if (!box.current) return;
     const read = () => setColumns((box.current?.clientWidth ?? 1000) < 620 ? 1 : 2);
     read();
-    const observer = new ResizeObserver(read);
-    observer.observe(box.current);
-    return () => observer.disconnect();
+    return onResize(box.current, read);
   }, [box, ready]);
   return columns;
 }

@@ -1,6 +1,7 @@
 // The map as one looks at it: the wheel zooms, dragging draws around images or moves, the pointer shows an image. By
 // keys: + and - zoom, arrows move, 0 shows all.
 import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type PointerEvent } from 'react';
+import { onResize } from '../ui/on_resize';
 import type { Map as FeatureMap } from '../data/types';
 import { Thumbnail } from '../images/thumbnail';
 import { count } from '../ui/format';
@@ -60,9 +61,7 @@ function useWidth(box: React.RefObject<HTMLDivElement | null>): number {
   useLayoutEffect(() => {
     const read = () => setWidth(Math.max(100, box.current?.clientWidth ?? 600));
     read();
-    const observer = new ResizeObserver(read);
-    observer.observe(box.current!);
-    return () => observer.disconnect();
+    return onResize(box.current!, read);
   }, [box]);
   return width;
 }

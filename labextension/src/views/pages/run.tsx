@@ -24,7 +24,7 @@ import { FilesTab } from './run_files';
 import { Head } from './run_head';
 import { HistoryTab } from './run_history';
 import { belongsTo } from './owner';
-import { useReport } from './use_report';
+import { bestEpochOf, useReport } from './use_report';
 import { LogTab } from './run_log';
 import { NotesTab } from './run_notes';
 import { TaskTab } from './run_task';
@@ -91,7 +91,7 @@ function Warnings({ run }: { run: RunDetail }) {
 
 /** The epoch that a choice of val/ means, as a report is asked for. */
 const epochOf = (run: RunDetail, choice: 'best' | number): { epoch?: number } =>
-  choice === 'best' ? (run.best ? { epoch: run.best.epoch } : {}) : { epoch: choice };
+  choice === 'best' ? bestEpochOf(run) : { epoch: choice };
 
 /** The evaluations of a run, with the draft of what is corrected in them. `state` is kept while another tab is open. */
 function EvaluationTab({

@@ -13,12 +13,17 @@ export function useReport(run: Run, wanted: { epoch?: number; split?: 'test' } |
   return answer;
 }
 
+/** The run's best epoch, as a report is asked for; the last one while none is the best. The best of a fork that has not
+ * surpassed its parent is the parent's, which has that report. */
+export const bestEpochOf = (run: Run): { epoch?: number } =>
+  run.best && run.best.epoch > (run.fork_epoch ?? 0) ? { epoch: run.best.epoch } : {};
+
 /** The evaluation of the best epoch on val/; of the last one while none is the best. */
-export const useBestReport = (run: Run) => useReport(run, run.best ? { epoch: run.best.epoch } : {});
+export const useBestReport = (run: Run) => useReport(run, bestEpochOf(run));
 
 /** Which of a run's evaluations a report is: "epoch 7, the best". */
 export function whichOf(run: Run, report: EpochReport): string {
-  const best = report.epoch === run.best?.epoch;
+  const best = report.epoch === bestEpochOf(run).epoch;
   const last = report.epoch === lastEpoch(run);
   const words = best && last ? 'the best and the last' : best ? 'the best' : last ? 'the last' : null;
   return `epoch ${report.epoch}${words ? `, ${words}` : ''}`;

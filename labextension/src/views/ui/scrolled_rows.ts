@@ -1,5 +1,6 @@
 // Which rows of one height are in view in a box that scrolls.
 import { useCallback, useLayoutEffect, useRef, useState } from 'react';
+import { onResize } from './on_resize';
 
 /** The box, and its rows in view with some before and behind, `ahead`. width, height: of the box, CSS pixels; 0 before
  * it is measured. */
@@ -18,9 +19,7 @@ export function useScrolledRows(rowHeight: number, ahead: number, total: number)
   }, [rowHeight, ahead]);
   useLayoutEffect(() => {
     measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(box.current!);
-    return () => observer.disconnect();
+    return onResize(box.current!, measure);
   }, [measure, total]);
   /** Scroll no further than a row needs; covered: what of the box is hidden by a head that stays, CSS pixels. */
   const reveal = useCallback(

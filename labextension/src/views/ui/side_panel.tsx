@@ -1,5 +1,6 @@
 // A panel over the right side of a page, as high as what is seen of the page however far it was scrolled.
 import { createContext, useContext, useEffect, useState, type ReactNode } from 'react';
+import { onResize } from './on_resize';
 import { createPortal } from 'react-dom';
 import './side_panel.css';
 
@@ -20,9 +21,7 @@ export function PageWithPanel({ children }: { children: ReactNode }) {
     const scroller = scrollerOf(slot);
     const measure = () => slot.style.setProperty('--imgcls-seen', `${scroller.clientHeight}px`);
     measure();
-    const resize = new ResizeObserver(measure);
-    resize.observe(scroller);
-    return () => resize.disconnect();
+    return onResize(scroller, measure);
   }, [slot]);
   return (
     <Slot.Provider value={slot}>
