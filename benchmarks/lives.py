@@ -43,7 +43,7 @@ class Part:
 
 
 class Folders:
-    """The folders of the runs, as nodes leave them. It stands for `cluster.Nodes`, and computes where it is told."""
+    """The folders of the runs, as nodes leave them: for `simulated_nodes.Nodes`, and it computes where it is told."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -88,10 +88,7 @@ class ImageChangesHandler(EvaluationHandler):
 
     @permitted
     async def get(self, text: str) -> None:
-        run_id, named = run_id_of(text), self.get_query_argument("against", "")
-        if not named:
-            raise InputError("Name the run to compare with: against=….")
-        against = run_id_of(named)
+        run_id, against = run_id_of(text), self.compared_run()
         await self.answer(lambda store: store.evaluations.image_changes(run_id, against), work="slow")
 
 

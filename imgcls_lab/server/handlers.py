@@ -192,6 +192,13 @@ class ApiHandler(Guarded, APIHandler):
             raise InputError(f"{name} must be a number, not “{text[:60]}”.")
         return value
 
+    def compared_run(self) -> str:
+        """The run that a request names to compare with. Raises InputError where it names none."""
+        named = self.get_query_argument("against", "")
+        if not named:
+            raise InputError("Name the run to compare with: against=….")
+        return run_id_of(named)
+
     def choice(self, name: str, allowed: Iterable[str], fallback: str) -> str:
         value = self.get_query_argument(name, fallback)
         if value not in (names := list(allowed)):

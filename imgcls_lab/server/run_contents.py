@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.errors import NotFoundError
 from imgcls_lab.schemas.limits import MAX_NODES
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.downloads import Downloads, send_file
@@ -86,10 +86,7 @@ class CodeHandler(ApiHandler):
 
     @permitted
     async def get(self, text: str) -> None:
-        run_id, named = run_id_of(text), self.get_query_argument("against", "")
-        if not named:
-            raise InputError("Name the run to compare with: against=….")
-        against = run_id_of(named)
+        run_id, against = run_id_of(text), self.compared_run()
         await self.answer(lambda store: store.run_contents.code_changes(run_id, against), work="slow")
 
 

@@ -40,9 +40,7 @@ SEEDS = range(5)
 
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "1")
-    monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
-    with own_home.ended() as settings:
+    with own_home.ended(monkeypatch, cpu_slots=1) as settings:
         yield settings
 
 

@@ -35,9 +35,7 @@ LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for
 
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
-    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
-    with own_home.ended() as settings:
+    with own_home.ended(monkeypatch) as settings:
         yield settings
 
 

@@ -36,9 +36,7 @@ COMMAND = [sys.executable, "-c", "from imgcls_lab.cli import main; main()"]
 
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
-    monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
-    with own_home.ended() as settings:
+    with own_home.ended(monkeypatch) as settings:
         yield settings
 
 

@@ -24,9 +24,7 @@ RATES, SEEDS = [3e-4, 3e-3], 3
 
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
-    monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
-    with own_home.ended() as settings:
+    with own_home.ended(monkeypatch) as settings:
         yield settings
 
 

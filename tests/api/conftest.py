@@ -30,10 +30,8 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The settings of the test's home; its executor and its runs end with the test."""
-    monkeypatch.setenv("IMGCLS_STOP_GRACE", "5")
     # two slots: one thread a run, since threads that wait for each other crawl where other work shares the cores
-    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
-    with own_home.ended() as settings:
+    with own_home.ended(monkeypatch, stop_grace=5) as settings:
         yield settings
 
 
