@@ -197,10 +197,12 @@ def test_a_full_disk_is_a_clear_failure_and_the_run_goes_on_when_there_is_room(
     lab = StubLab(small_disk / "home", url, disk_alert=0)
     try:
         lab.start_daemon()
-        run_id = lab.submit(steps=200, step_seconds=0.02)
+        full = tmp_path / "full"
+        run_id = lab.submit(steps=200, hold_at=20, hold_until=str(full))
         lab.trainer(run_id)
         lab.until(lambda: lab.run(run_id).checkpoints)
         filler = fill(small_disk)
+        full.touch()
         lab.until(lambda: not lab.processes_of(run_id), 60, lab.daemon_log)
         if database == "elsewhere":
             run = lab.wait(run_id)

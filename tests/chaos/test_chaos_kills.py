@@ -61,14 +61,16 @@ def test_cancels_at_random_moments_leave_no_process(lab: StubLab):
     lab.until(lambda: {device.run_id for device in lab.store.executors.status().devices} == {None})
 
 
-def test_a_trainer_that_slept_completes_once(home: Path):
+def test_a_trainer_that_slept_completes_once(home: Path, tmp_path: Path):
     lab = StubLab(home)
     try:
         lab.start_daemon()
-        run_id = lab.submit(steps=150)
+        asleep_now = tmp_path / "asleep"
+        run_id = lab.submit(steps=150, hold_at=20, hold_until=str(asleep_now))
         pid = lab.trainer(run_id)
         asleep = size(lab.settings.lease + 2, 60)
         os.kill(pid, signal.SIGSTOP)
+        asleep_now.touch()
         time.sleep(asleep)  # its supervisor beats on: nobody takes the run away
         assert lab.state(run_id) is RunState.RUNNING
         os.kill(pid, signal.SIGCONT)
@@ -85,7 +87,7 @@ def test_a_daemon_that_slept_through_its_hosts_end_changes_nothing(home: Path):
     lab = StubLab(home, lease=1.0)
     try:
         sleeper = lab.start_daemon()
-        run_id = lab.submit(steps=100, step_seconds=0.05)
+        run_id = lab.submit(steps=100, hold_at=20)
         lab.trainer(run_id)
         lab.until(lambda: lab.run(run_id).checkpoints)
         put_to_sleep(sleeper.pid, home / "imgcls.db")

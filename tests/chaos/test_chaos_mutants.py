@@ -124,7 +124,7 @@ def no_two_trainers_of_a_run_live_at_once(lab: StubLab, _: Path) -> None:
     """The supervisor is killed and leaves its trainer behind; the next attempt starts when that is dead."""
     daemon = Daemon(lab.settings, backend=LocalBackend(lab.settings, argv))
     daemon._register(daemon.store_of(lab.store))
-    run_id = lab.submit(steps=400, step_seconds=0.02)
+    run_id = lab.submit(steps=400, step_seconds=0.02, hold_at=20)
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).step > 0)
     os.kill(lab.supervisor(run_id), signal.SIGKILL)
     lab.until(

@@ -37,7 +37,7 @@ def config(few: TrainConfig, tmp_path: Path) -> str:
         (["--set", "learning_rate=1"], "There is no such field; did you mean lr?"),
         (["--set", "qqq=1"], "There is no such field; `imgcls-lab configs fields` lists them."),
         (["--set", "epoch=3"], "There is no such field; did you mean epochs?"),
-        (["--set", "epochs"], "write --set NAME=VALUE"),
+        (["--set", "epochs"], "“epochs” is no setting; write NAME=VALUE, such as epochs=5."),
         (["--set", "lr=fast"], "lr: must be a number, not “fast”."),
         (["--config", "missing.json"], "There is no config file “missing.json”"),
     ],

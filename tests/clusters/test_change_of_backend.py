@@ -49,9 +49,12 @@ def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def test_runs_of_before_are_watched_to_their_end_where_they_live(
-    lab: ChangingLab, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    lab: ChangingLab, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stopped, whole = (lab.launch(device="auto", steps=n, step_seconds=0.05, save_every=1000) for n in (2000, 60))
+    seen = tmp_path / "seen"
+    wish = {"device": "auto", "step_seconds": 0.05, "save_every": 1000}
+    stopped = lab.launch(steps=2000, **wish)
+    whole = lab.launch(steps=60, hold_at=20, hold_until=str(seen), **wish)
     lab.rounds(lambda: min(lab.run(each).step for each in (stopped, whole)) > 3)
     jobs = [*lab.scheduler.submitted]
     lab.go_back()
@@ -62,6 +65,7 @@ def test_runs_of_before_are_watched_to_their_end_where_they_live(
     with pytest.raises(SystemExit):
         main(["executor", "status"])
     assert f"({stopped}) lives on ray, and IMGCLS_BACKEND is local now" in " ".join(capsys.readouterr().out.split())
+    seen.touch()
     assert (lab.end(whole).state, lab.run(whole).attempt) == (RunState.SUCCEEDED, 1)
     lab.store.runs.set_desired_state(stopped, DesiredState.STOP)
     ended = lab.end(stopped)

@@ -55,7 +55,7 @@ def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ToyLab):
 
 
 def test_a_stopped_run_saves_and_goes_on_from_there(lab: ToyLab):
-    run_id = lab.launch(steps=60, step_seconds=0.05)
+    run_id = lab.launch(steps=60, hold_at=8)
     lab.rounds(lambda: beats(lab, run_id))
     lab.stop_and_go_on(run_id, 60)
 
@@ -73,8 +73,9 @@ def test_a_run_that_waits_in_the_clusters_queue_is_taken_back_at_once(lab: ToyLa
     assert not (lab.settings.run_dir(run_id) / "events-001.jsonl").exists(), "its job has started since, and trained"
 
 
-def test_a_scheduler_that_is_away_ends_nothing(lab: ToyLab):
-    run_id, waiting = lab.launch(steps=250, step_seconds=0.05), lab.launch(steps=3)
+def test_a_scheduler_that_is_away_ends_nothing(lab: ToyLab, tmp_path: Path):
+    back = tmp_path / "back"
+    run_id, waiting = lab.launch(steps=60, hold_at=20, hold_until=str(back)), lab.launch(steps=3)
     lab.rounds(lambda: beats(lab, run_id))
     lab.scheduler.away = True
     lab.rounds(lambda: "does not answer" in (lab.run(run_id).message or ""))
@@ -85,15 +86,16 @@ def test_a_scheduler_that_is_away_ends_nothing(lab: ToyLab):
     lab.rounds_for(0.5)
     assert lab.state(run_id) is RunState.RUNNING
     lab.scheduler.away = False
+    back.touch()
     for each in (run_id, waiting, late):
         assert lab.end(each).state is RunState.SUCCEEDED
     assert lab.run(run_id).attempt == 1
-    assert lab.steps(run_id) == list(range(1, 251))
+    assert lab.steps(run_id) == list(range(1, 61))
 
 
 @pytest.mark.parametrize("who", ["agent", "supervisor"])
 def test_a_killed_job_leaves_nothing_and_goes_on_elsewhere(lab: ToyLab, who: str):
-    run_id = lab.launch(steps=40, step_seconds=0.05, children=2, first_attempt_only=True)
+    run_id = lab.launch(steps=40, hold_at=14, children=2, first_attempt_only=True)
     lab.rounds(lambda: lab.run(run_id).step > 12)
     if who == "agent":
         lab.scheduler.signal(job_id(run_id, 1), signal.SIGKILL)
@@ -109,7 +111,7 @@ def test_a_killed_job_leaves_nothing_and_goes_on_elsewhere(lab: ToyLab, who: str
 
 
 def test_a_job_that_the_cluster_ends_saves_and_is_queued_again(lab: ToyLab):
-    run_id = lab.launch(steps=40, step_seconds=0.05)
+    run_id = lab.launch(steps=40, hold_at=8)
     lab.rounds(lambda: lab.run(run_id).step > 6)
     lab.scheduler.signal(job_id(run_id, 1), signal.SIGTERM)
     run = lab.end(run_id)
@@ -120,7 +122,7 @@ def test_a_job_that_the_cluster_ends_saves_and_is_queued_again(lab: ToyLab):
 
 
 def test_a_lost_node_that_still_beats_is_ended_before_the_run_starts_again(lab: ToyLab):
-    run_id = lab.launch(steps=200, step_seconds=0.05, first_attempt_only=True)
+    run_id = lab.launch(steps=200, step_seconds=0.05, hold_at=20, first_attempt_only=True)
     lab.rounds(lambda: beats(lab, run_id))
     lab.scheduler.gone.add(job_id(run_id, 1))
     lab.rounds(lambda: lab.run(run_id).attempt == 2)
@@ -132,7 +134,7 @@ def test_a_lost_node_that_still_beats_is_ended_before_the_run_starts_again(lab: 
 
 def test_an_attempt_that_was_replaced_ends_itself(lab: ToyLab):
     """A node that was cut off comes back, and finds that its run goes on elsewhere."""
-    run_id = lab.launch(steps=400, step_seconds=0.05)
+    run_id = lab.launch(steps=400, hold_at=20)
     lab.rounds(lambda: beats(lab, run_id))
     (lab.settings.run_dir(run_id) / launch_name(2)).write_text("{}")
     lab.until(lambda: lab.left(run_id) == [])
@@ -193,9 +195,10 @@ def test_a_nodes_clock_decides_nothing(lab: ToyLab, tmp_path: Path):
     clock = tmp_path / "clock"
     clock.write_text("3600")
     lab.scheduler.environment |= {"CHAOS_CLOCK": str(clock), "PYTHONPATH": f"{ROOT}/tests/chaos/clock:{ROOT}"}
-    run_id = lab.launch(steps=60, step_seconds=0.05)
+    run_id = lab.launch(steps=60, hold_at=20, hold_until=str(tmp_path / "moved"))
     lab.rounds(lambda: beats(lab, run_id))
     clock.write_text("-3600")
+    (tmp_path / "moved").touch()
     run = lab.end(run_id)
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 1)
     assert lab.steps(run_id) == list(range(1, 61))

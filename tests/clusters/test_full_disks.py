@@ -18,7 +18,11 @@ from tests.executor.stub_lab import ROOT
 
 STEPS = 200
 SPACE = 96  # MiB: the mirror leaves 64 of them free
-WISH = {"steps": STEPS, "step_seconds": 0.05}
+
+
+def until(seen: Path) -> dict[str, object]:
+    """What a run of STEPS steps is asked: it does not end before the test has seen what it waits for."""
+    return {"steps": STEPS, "step_seconds": 0.05, "hold_at": STEPS - 10, "hold_until": str(seen)}
 
 
 class Disks:
@@ -28,6 +32,7 @@ class Disks:
         def disk(name: str) -> SmallDisk:
             return stack.enter_context(small_disk(place / name, SPACE))
 
+        self.seen = place / "seen"
         self.node, self.head, self.store = disk("nodes"), disk("head"), disk("objects")
         (self.store.path / "store").mkdir()
         url, database = f"file://{self.store.path}/store", f"sqlite:///{place}/database/imgcls.db"
@@ -64,7 +69,7 @@ def ended_once(lab: StoreLab, run_id: str, steps: int = STEPS) -> RunDetail:
 def test_a_node_without_space_refuses_a_run_that_starts_again_when_there_is_some(disks: Disks) -> None:
     lab = disks.lab
     disks.node.fill()
-    run_id = lab.launch(**WISH)
+    run_id = lab.launch(steps=STEPS)
     refused = lab.end(run_id)
     print(f"\n{refused.message}")
     assert (refused.state, refused.failure) == (RunState.FAILED, FailureKind.DISK_FULL)
@@ -77,9 +82,10 @@ def test_a_node_without_space_refuses_a_run_that_starts_again_when_there_is_some
 @needs_root
 def test_a_run_whose_node_has_no_space_any_more_fails_with_all_its_metrics(disks: Disks) -> None:
     lab = disks.lab
-    run_id = lab.launch(**WISH)
+    run_id = lab.launch(**until(disks.seen))
     lab.reaches(run_id, 20)
     disks.node.fill()
+    disks.seen.touch()
     failed = lab.end(run_id)
     print(f"\n{failed.message}")
     assert (failed.state, failed.failure, failed.attempt) == (RunState.FAILED, FailureKind.DISK_FULL, 1)
@@ -106,20 +112,21 @@ def test_a_run_is_stopped_on_a_full_node(disks: Disks) -> None:
 @needs_root
 def test_a_home_without_space_delays_a_run_and_ends_nothing(disks: Disks) -> None:
     lab = disks.lab
-    run_id = lab.launch(**WISH)
+    run_id = lab.launch(**until(disks.seen))
     lab.reaches(run_id, 20)
     disks.head.fill()
     delayed = said(lab, run_id, "disk of this home is full")
     lab.rounds_for(2 * lab.settings.lease)
     assert (delayed.state, lab.state(run_id)) == (RunState.RUNNING, RunState.RUNNING)
     disks.head.free()
+    disks.seen.touch()
     assert ended_once(lab, run_id).attempt == 1
 
 
 @needs_root
 def test_a_store_without_space_delays_runs_and_ends_nothing(disks: Disks) -> None:
     lab = disks.lab
-    run_id = lab.launch(**WISH)
+    run_id = lab.launch(**until(disks.seen))
     lab.reaches(run_id, 20)
     disks.store.fill()
     second = lab.launch(steps=5)
@@ -128,6 +135,7 @@ def test_a_store_without_space_delays_runs_and_ends_nothing(disks: Disks) -> Non
     lab.rounds_for(2 * lab.settings.lease)
     assert (lab.state(run_id), lab.state(second)) == (RunState.RUNNING, RunState.STARTING)
     disks.store.free()
+    disks.seen.touch()
     assert ended_once(lab, run_id).attempt == 1
     assert ended_once(lab, second, 5).attempt == 1
 
@@ -140,7 +148,7 @@ def test_an_s3_server_whose_quota_is_used_up_delays_runs_and_ends_nothing(
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
         lab = StoreLab(home, tmp_path, s3_server.url, cpu_slots=2)
         try:
-            run_id = lab.launch(**WISH)
+            run_id = lab.launch(**until(tmp_path / "seen"))
             lab.reaches(run_id, 20)
             server.full.set()
             second = lab.launch(steps=5)
@@ -149,6 +157,7 @@ def test_an_s3_server_whose_quota_is_used_up_delays_runs_and_ends_nothing(
             assert server.refused > 2
             assert (lab.state(run_id), lab.state(second)) == (RunState.RUNNING, RunState.STARTING)
             server.full.clear()
+            (tmp_path / "seen").touch()
             assert ended_once(lab, run_id).attempt == 1
             assert ended_once(lab, second, 5).attempt == 1
         finally:

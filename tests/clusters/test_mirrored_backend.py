@@ -38,7 +38,7 @@ def finished(lab: StoreLab, run_id: str, steps: int) -> int:
 
 
 def test_a_stopped_run_saves_and_goes_on_on_another_node(lab: StoreLab) -> None:
-    run_id = lab.launch(steps=60, step_seconds=0.1)
+    run_id = lab.launch(steps=60, hold_at=8)
     lab.reaches(run_id, 7)
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     stopped = lab.end(run_id)
@@ -52,19 +52,20 @@ def test_a_stopped_run_saves_and_goes_on_on_another_node(lab: StoreLab) -> None:
 
 
 def test_a_store_and_a_sender_that_die_cost_no_metric(lab: StoreLab, tmp_path: Path) -> None:
-    run_id = lab.launch(steps=60, step_seconds=0.05)
+    run_id = lab.launch(steps=60, hold_at=10, hold_until=str(tmp_path / "seen"))
     lab.reaches(run_id, 3)
     lab.kill_mirrors()
     (tmp_path / "store").rename(tmp_path / "away")
     lab.rounds(lambda: "store" in (lab.run(run_id).message or ""))
     lab.rounds_for(1.5 * lab.settings.lease)
     assert (lab.state(run_id), lab.run(run_id).attempt) == (RunState.RUNNING, 1)
+    (tmp_path / "seen").touch()
     (tmp_path / "away").rename(tmp_path / "store")
     assert finished(lab, run_id, 60) == 1
 
 
 def test_a_node_that_is_killed_leaves_its_run_to_another(lab: StoreLab) -> None:
-    run_id = lab.launch(steps=60, step_seconds=0.05)
+    run_id = lab.launch(steps=60, hold_at=13)
     lab.reaches(run_id, 12)
     lab.kill_mirrors()
     lab.scheduler.signal(job_id(run_id, 1), signal.SIGKILL)
@@ -74,10 +75,11 @@ def test_a_node_that_is_killed_leaves_its_run_to_another(lab: StoreLab) -> None:
     assert (lab.run(run_id).resumed_at_step or 0) >= 5
 
 
-def test_another_daemon_goes_on_with_what_is_under_way(lab: StoreLab) -> None:
-    run_id = lab.launch(steps=60, step_seconds=0.05)
+def test_another_daemon_goes_on_with_what_is_under_way(lab: StoreLab, tmp_path: Path) -> None:
+    run_id = lab.launch(steps=60, hold_at=8, hold_until=str(tmp_path / "restarted"))
     lab.reaches(run_id, 5)
     lab.restart()
+    (tmp_path / "restarted").touch()
     assert finished(lab, run_id, 60) == 1
 
 

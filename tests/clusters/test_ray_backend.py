@@ -30,7 +30,7 @@ def lab(home: Path, ray_cluster: RayCluster) -> Iterator[ClusterLab]:
 
 
 def test_a_run_over_ray_trains_stops_with_a_checkpoint_and_goes_on(lab: ClusterLab):
-    run_id = lab.launch(steps=80, step_seconds=0.1)
+    run_id = lab.launch(steps=80, hold_at=20)
     lab.rounds(lambda: lab.run(run_id).step > 3)
     place = lab.place(run_id)
     assert place["node"] in (ip(2), ip(3))

@@ -1,9 +1,11 @@
 """A trainer without torch: writes the same folder as the engine, and misbehaves as the run's notes (JSON) say.
 
 Runs as `python stub_trainer.py FOLDER --attempt N`. Keys: steps, step_seconds, save_every, fail_at, exit_at (with
-exit_code), signal_at (with signal), hang_at, slow_start, ignore_term, children (depth of a tree that ignores SIGTERM),
-stay (seconds after the last event), silent (never write an event), first_attempt_only (misbehave once). A trial of a
-sweep, whose notes are a sentence, reads them from wish.json beside the folder of its images.
+exit_code), signal_at (with signal), hang_at, hold_at (its first attempt waits there, to be stopped or killed, or until
+the file hold_until is there, so that a test need not be faster than it), slow_start, ignore_term, children (depth of a
+tree that ignores SIGTERM), stay (seconds after the last event), silent (never write an event), first_attempt_only
+(misbehave once). A trial of a sweep, whose notes are a sentence, reads them from wish.json beside the folder of its
+images.
 """
 
 from __future__ import annotations
@@ -109,6 +111,12 @@ def main(folder: Path, attempt: int) -> int:
                 os.kill(os.getpid(), wish["signal"])
             while wish.get("hang_at") == step:
                 time.sleep(0.1)
+            while (
+                attempt == 1
+                and wish.get("hold_at") == step
+                and not (stopping or Path(wish.get("hold_until", "/no")).exists())
+            ):
+                time.sleep(0.02)
             out.write(Metrics(step=step, epoch=step / per_epoch, values={"loss/train": value_at(step), "lr": 0.1}))
             if step % per_epoch == 0:
                 epoch = step // per_epoch

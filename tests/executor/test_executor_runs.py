@@ -33,13 +33,16 @@ def test_a_run_succeeds_with_gap_free_points_and_a_private_folder(lab: StubLab):
     assert lab.store.check() == []
 
 
-def test_runs_wait_for_the_one_slot_and_say_so(lab: StubLab):
+def test_runs_wait_for_the_one_slot_and_say_so(lab: StubLab, tmp_path: Path):
     lab.start_daemon()
-    first, second = lab.submit("first", steps=60), lab.submit("second", steps=5)
+    seen = tmp_path / "seen"
+    first = lab.submit("first", steps=60, hold_at=5, hold_until=str(seen))
+    second = lab.submit("second", steps=5)
     lab.trainer(first)
     lab.until(lambda: lab.run(second).message is not None)
     assert "“first”" in lab.run(second).message
     assert lab.store.executors.status().devices[0].run_name == "first"
+    seen.touch()
     assert lab.wait(second).state is RunState.SUCCEEDED
     assert lab.state(first) is RunState.SUCCEEDED
     assert lab.store.executors.status().devices[0].run_name is None
@@ -86,7 +89,7 @@ def test_a_trainer_that_keeps_being_killed_is_given_up_with_a_sentence(lab: Stub
 
 def test_a_lost_trainer_goes_on_from_its_checkpoint(lab: StubLab):
     lab.start_daemon()
-    run_id = lab.submit(steps=150)
+    run_id = lab.submit(steps=150, hold_at=20)
     os.kill(lab.trainer(run_id), signal.SIGKILL)
     run = lab.wait(run_id)
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
@@ -95,7 +98,7 @@ def test_a_lost_trainer_goes_on_from_its_checkpoint(lab: StubLab):
 
 def test_stop_checkpoints_and_resume_goes_on(lab: StubLab):
     lab.start_daemon()
-    run_id = lab.submit(steps=400, step_seconds=0.02)
+    run_id = lab.submit(steps=400, hold_at=20)
     lab.trainer(run_id)
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     stopped = lab.wait(run_id)
@@ -212,11 +215,13 @@ def test_a_restarted_daemon_adopts_the_same_process_with_no_gap(lab: StubLab, nu
     assert lab.steps(run_id) == list(range(1, run.step + 1))
 
 
-def test_a_result_written_while_no_daemon_lived_is_found(lab: StubLab):
+def test_a_result_written_while_no_daemon_lived_is_found(lab: StubLab, tmp_path: Path):
     lab.start_daemon()
-    run_id = lab.submit(steps=30)
+    killed = tmp_path / "killed"
+    run_id = lab.submit(steps=30, hold_at=5, hold_until=str(killed))
     lab.trainer(run_id)
     lab.kill_daemon()
+    killed.touch()
     lab.until(lambda: not lab.processes_of(run_id))
     assert lab.state(run_id) is RunState.RUNNING
     lab.start_daemon()
@@ -258,7 +263,7 @@ def test_a_run_stopped_before_its_launch_is_not_started_by_the_next_daemon(lab: 
 
 def test_a_dead_supervisor_takes_its_trainer_along_and_the_run_goes_on(lab: StubLab):
     lab.start_daemon()
-    run_id = lab.submit(steps=150)
+    run_id = lab.submit(steps=150, hold_at=20)
     trainer = ProcessIdentity.of(lab.trainer(run_id))
     os.kill(lab.supervisor(run_id), signal.SIGKILL)
     run = lab.wait(run_id)
@@ -278,7 +283,7 @@ def test_a_silent_supervisor_is_replaced(home):
     lab = StubLab(home, lease=2.0)
     try:
         lab.start_daemon()
-        run_id = lab.submit(steps=100, step_seconds=0.05)
+        run_id = lab.submit(steps=100, hold_at=20)
         lab.trainer(run_id)
         os.kill(lab.supervisor(run_id), signal.SIGSTOP)
         run = lab.wait(run_id)
