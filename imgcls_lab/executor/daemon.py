@@ -250,6 +250,7 @@ class Daemon:
             except Exception as error:  # one damaged folder must not keep the others waiting
                 log.debug("%s is no run (yet): %r", run_id, error)
                 self._unreadable[run_id] = now + UNREADABLE_PAUSE
+        store.remove_left_folders()
         store.catch_up_folders()
         store.reopen_resumed()
 

@@ -31,6 +31,7 @@ from imgcls_lab.store import (
     homes,
     locked_runs,
     migrations,
+    new_folders,
     queue,
     run_files,
     run_folders,
@@ -282,6 +283,10 @@ class ExecutorStore:
     def take_in(self, run_id: str) -> None:
         """Add the row of a new folder, if that is for a daemon to do. Raises ConfigError, OSError: no run's folder."""
         run_restore.take_in(self._database, self._settings, run_id)
+
+    def remove_left_folders(self) -> None:
+        """Remove the folders of runs that were never queued, since the process that asked for them was killed."""
+        new_folders.remove_left(self._settings)
 
     def reopen_resumed(self) -> None:
         """Reopen the runs of kernels and shells whose folders show a newer attempt."""

@@ -1,7 +1,7 @@
 """A run that goes on from a checkpoint of another one: which checkpoint, the request of the fork, and its folder.
 
-Called by `store.runs.fork` in its transaction. The fork's folder gets all that it needs of its parent (`forks.py`), so
-that the parent may be resumed or deleted at any moment. The same fork twice is the same run.
+Called by `store.runs.fork`: in a transaction, but for `fill`. The fork's folder gets all that it needs of its parent
+(`forks.py`), so that the parent may be resumed or deleted at any moment. The same fork twice is the same run.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import contextlib
 import hashlib
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlmodel import Session, col, select
 
@@ -37,13 +36,17 @@ _FORKED = re.compile(r", (from (epoch|step) \d+|to \d+ epochs)( \(\d+\))?$")  # 
 
 @dataclass(frozen=True)
 class Planned:
-    """A fork that is asked for. parent: its run; beginning: the checkpoint; configs: the parent's and the fork's."""
+    """A fork that is asked for. parent: its run; beginning: the checkpoint; configs: the parent's and the fork's.
+
+    resumed: at which step each attempt of the parent has gone on.
+    """
 
     parent: Run
     beginning: Beginning
     configs: tuple[TrainConfig, TrainConfig]
     schedule: forks.LrSchedule
     key: str
+    resumed: dict[int, int]
 
     @property
     def place(self) -> str:
@@ -72,7 +75,9 @@ def plan(session: Session, settings: Settings, parent: Run, wanted: ForkRequest)
         raise ConfigError(text, reason="nothing_left")
     identity = [forks.content_hash(beginning.path), changes, wanted.on_schedule]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    return Planned(parent, beginning, (before, after), wanted.on_schedule, f"{KEY}{parent.id}:{digest}")
+    rows = select(Attempt.number, Attempt.resume_step).where(Attempt.run_id == parent.id)
+    resumed = {number: step for number, step in session.exec(rows) if step is not None}
+    return Planned(parent, beginning, (before, after), wanted.on_schedule, f"{KEY}{parent.id}:{digest}", resumed)
 
 
 def request_of(session: Session, planned: Planned, name: str | None) -> SubmitRequest:
@@ -93,29 +98,30 @@ def request_of(session: Session, planned: Planned, name: str | None) -> SubmitRe
     )
 
 
-@contextlib.contextmanager
-def folder(session: Session, settings: Settings, planned: Planned, run_id: str) -> Iterator[forks.Fork]:
-    """Make the fork's folder, which is removed if the block fails. Raises StoreError where it cannot be written."""
-    child, parent = settings.run_dir(run_id), planned.parent
-    rows = select(Attempt.number, Attempt.resume_step).where(Attempt.run_id == parent.id)
-    resumed = {number: step for number, step in session.exec(rows) if step is not None}
-    facts = {"run": parent.id, "name": parent.name, "schedule": planned.schedule, "resume_steps": resumed}
+def fill(settings: Settings, planned: Planned, child: Path) -> forks.Fork:
+    """Give the fork's folder what it needs of its parent. Outside of any transaction: it may copy to another disk.
+
+    Raises ConflictError where the checkpoint is removed meanwhile, StoreError where the folder cannot be written.
+    """
+    parent = planned.parent
+    facts = {"run": parent.id, "name": parent.name, "schedule": planned.schedule, "resume_steps": planned.resumed}
     try:
-        child.mkdir(mode=0o700, parents=True)
-        yield forks.fork_of(settings.run_dir(parent.id), child, planned.beginning, planned.configs, **facts)
-    except BaseException as error:
-        shutil.rmtree(child, ignore_errors=True)
-        if isinstance(error, FileNotFoundError):
-            raise ConflictError(
-                f"The checkpoint of {planned.place} was removed meanwhile: “{parent.name}” goes on. Fork again.",
-                reason="checkpoint_gone",
-            ) from error
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"The checkpoint of “{parent.name}” could not be taken into {child}: {error.strerror}. Free some "
-                "space, or check who may write there, and try again."
-            ) from error
-        raise
+        return forks.fork_of(settings.run_dir(parent.id), child, planned.beginning, planned.configs, **facts)
+    except FileNotFoundError as error:
+        raise ConflictError(
+            f"The checkpoint of {planned.place} was removed meanwhile: “{parent.name}” goes on. Fork again.",
+            reason="checkpoint_gone",
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"The checkpoint of “{parent.name}” could not be taken into {child.parent}: {error.strerror}. Free some "
+            "space, or check who may write there, and try again."
+        ) from error
+
+
+def made_before(session: Session, planned: Planned) -> str | None:
+    """The id of the same fork, whatever it has come to; None where there is none."""
+    return session.exec(select(Run.id).where(Run.idempotency_key == planned.key)).first()
 
 
 def complete(session: Session, run: Run, fork: forks.Fork, parent: Run) -> None:

@@ -1,20 +1,17 @@
 """“Train again from the best”: config, name and first weights of a run that goes on from the best of another one.
 
-Called by `store.runs.retrain` in its transaction. The child gets the model's files into its own folder (hard links
-where the disk can), so that it needs its parent no more: that may be resumed or deleted.
+Called by `store.runs.retrain`: in a transaction, but for `take_model`. The child gets the model's files into its own
+folder (hard links where the disk can), so that it needs its parent no more: that may be resumed or deleted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
 import math
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,29 +133,23 @@ def _of_key(key: str) -> Any:
     return or_(col(Run.idempotency_key) == key, col(Run.idempotency_key).startswith(f"{key}:", autoescape=True))
 
 
-@contextlib.contextmanager
-def initial_model(settings: Settings, parent: Run, run_id: str) -> Iterator[None]:
-    """Put the parent's best model into the child's folder, which is removed if the block fails.
+def take_model(settings: Settings, parent: Run, child: Path) -> None:
+    """Put the parent's best model into the child's folder. Outside of any transaction: it may copy to another disk.
 
     Raises ConflictError without a checkpoint, StoreError where the files cannot be written.
     """
-    folder = settings.run_dir(run_id)
     try:
         source = _best(settings, parent)
-        target = folder / INITIAL_MODEL
-        target.mkdir(mode=0o700, parents=True)
+        target = child / INITIAL_MODEL
+        target.mkdir(mode=0o700)
         for name in sorted(os.listdir(source)):
             if not name.startswith(_NOT_OF_THE_MODEL) and (source / name).is_file():
                 link(source / name, target / name)
-        yield
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"The best model of “{parent.name}” could not be taken into {folder}: {error.strerror}. Free some "
-                "space, or check who may write there, and try again."
-            ) from error
-        raise
+    except OSError as error:
+        raise StoreError(
+            f"The best model of “{parent.name}” could not be taken into {child.parent}: {error.strerror}. Free some "
+            "space, or check who may write there, and try again."
+        ) from error
 
 
 def _best(settings: Settings, parent: Run) -> Path:

@@ -18,7 +18,7 @@ from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, inherited, run_folders, submitted
+from imgcls_lab.store import audit, inherited, new_folders, run_folders, submitted
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
@@ -62,6 +62,11 @@ def take_in(database: Database, settings: Settings, run_id: str) -> None:
     holds no run yet.
     """
     folder = settings.run_dir(run_id)
+    if new_folders.is_unfinished(folder):
+        with database.read() as session:
+            has_row = session.execute(select(col(Run.id)).where(col(Run.id) == run_id)).first() is not None
+        new_folders.finish(folder, has_row=has_row)
+        return
     record = read_record(folder, settings.home_path)
     if record is None:
         row = read_info(folder).get("row")

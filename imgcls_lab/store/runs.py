@@ -9,7 +9,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,7 @@ from imgcls_lab.store import (
     forking,
     homes,
     live_changes,
+    new_folders,
     queries,
     retraining,
     rights,
@@ -112,19 +112,25 @@ class Runs:
         The same request while such a run waits or trains gives that run. Raises ConfigError, NotFoundError,
         ForbiddenError; ConflictError for a run without a checkpoint, or one that is no training.
         """
-        with ExitStack() as stack, self._database.write() as session:
-            parent = session.exec(select(Run).where(Run.id == find_run(session, text).id).with_for_update()).one()
-            rights.check(session, "launched", parent)
-            run_id = new_run_id()
-            config, submit = retraining.request_for(session, self._settings, parent, request, run_id)
-            key = submit.idempotency_key or ""
-            known = retraining.under_way(session, key)
-            if known is not None:
-                return queries.run_view(session, known.id)
-            submit = submit.model_copy(update={"idempotency_key": retraining.next_key(session, key)})
-            stack.enter_context(retraining.initial_model(self._settings, parent, run_id))
-            made = add_run(session, new_run(session, run_id, config, submit, _digest(submit)), submit)
-        return self._view(made)
+        run_id = new_run_id()
+        with self._database.write() as session:
+            parent = self._parent(session, text)
+            _, submit = retraining.request_for(session, self._settings, parent, request, run_id)
+            known = retraining.under_way(session, submit.idempotency_key or "")
+        if known is not None:
+            return self._view(known.id)
+        with new_folders.making(self._settings, run_id) as folder:
+            retraining.take_model(self._settings, parent, folder.path)
+            with self._database.write() as session:
+                parent = self._parent(session, parent.id)
+                config, submit = retraining.request_for(session, self._settings, parent, request, run_id)
+                key = submit.idempotency_key or ""
+                known = retraining.under_way(session, key)
+                if known is None:
+                    submit = submit.model_copy(update={"idempotency_key": retraining.next_key(session, key)})
+                    add_run(session, new_run(session, run_id, config, submit, _digest(submit)), submit)
+                    folder.settle()
+        return self._view(run_id if known is None else known.id)
 
     def fork(self, text: str, request: ForkRequest) -> RunView:
         """Queue a run that goes on from a checkpoint of another one, with some settings changed.
@@ -133,19 +139,24 @@ class Runs:
         checkpoint. Raises ConfigError for what a fork cannot change, NotFoundError for a checkpoint that is not kept,
         ForbiddenError; ConflictError for a run that is no training or has no checkpoint.
         """
-        with ExitStack() as stack, self._database.write() as session:
-            parent = session.exec(select(Run).where(Run.id == find_run(session, text).id).with_for_update()).one()
-            rights.check(session, "launched", parent)
-            planned = forking.plan(session, self._settings, parent, request)
-            known = session.exec(select(Run.id).where(Run.idempotency_key == planned.key)).first()
-            if known is not None:
-                return queries.run_view(session, known)
-            run_id, submit = new_run_id(), forking.request_of(session, planned, request.name)
-            fork = stack.enter_context(forking.folder(session, self._settings, planned, run_id))
-            run = new_run(session, run_id, planned.configs[1], submit, _digest(submit))
-            forking.complete(session, run, fork, parent)
-            made = add_run(session, run, submit)
-        return self._view(made)
+        with self._database.write() as session:  # nothing is written but what is refused
+            planned = forking.plan(session, self._settings, self._parent(session, text), request)
+            known = forking.made_before(session, planned)
+        if known is not None:
+            return self._view(known)
+        run_id = new_run_id()
+        with new_folders.making(self._settings, run_id) as folder:
+            fork = forking.fill(self._settings, planned, folder.path)
+            with self._database.write() as session:
+                parent = self._parent(session, planned.parent.id)
+                known = forking.made_before(session, planned)
+                if known is None:
+                    submit = forking.request_of(session, planned, request.name)
+                    run = new_run(session, run_id, planned.configs[1], submit, _digest(submit))
+                    forking.complete(session, run, fork, parent)
+                    add_run(session, run, submit)
+                    folder.settle()
+        return self._view(known or run_id)
 
     def lineage(self, text: str) -> Sequence[RunView]:
         """The tree of forks that a run belongs to, the oldest run first; the run alone where there is none."""
@@ -340,6 +351,12 @@ class Runs:
         return run_files.read_report(self._folder(text), epoch, split)
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _parent(self, session: Session, text: str) -> Run:
+        """A run that another one is to go on from, held until the transaction ends. Raises ForbiddenError."""
+        parent = session.exec(select(Run).where(Run.id == find_run(session, text).id).with_for_update()).one()
+        rights.check(session, "launched", parent)
+        return parent
+
     def _check_key(self, key: str | None) -> None:
         """Raises InputError for the key of a sweep's trial: whoever had it first would be that trial."""
         if key is not None and key.startswith(TRIAL_KEY) and self._database.actor.way != "sweep":

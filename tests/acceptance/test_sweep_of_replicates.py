@@ -38,7 +38,8 @@ def show(what: str, reached: str, target: str) -> None:
 
 
 def imgcls(*words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "imgcls_lab.cli", *words], capture_output=True, text=True, check=False)
+    program = Path(sys.executable).with_name("imgcls-lab")
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

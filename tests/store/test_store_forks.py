@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from store_steps import claim, epoch, feed, finish, points, started
@@ -16,8 +19,12 @@ from store_steps import claim, epoch, feed, finish, points, started
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
 from imgcls_lab.events import CheckpointSaved, DesiredState, Event, RunKind, RunState
 from imgcls_lab.forks import Fork
-from imgcls_lab.schemas import BestMetric, ForkRequest, SubmitRequest
-from imgcls_lab.store import Store, rebuild
+from imgcls_lab.run_layout import is_run_id
+from imgcls_lab.schemas import BestMetric, ForkRequest, RetrainRequest, RunEdit, SubmitRequest
+from imgcls_lab.store import Store, forking, rebuild
+from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.executors import HeartbeatWatch
+from imgcls_lab.working_folders import HELD
 from tests.forkable import write_checkpoint
 
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny", "epochs": 3, "lr": 1e-3}
@@ -158,6 +165,106 @@ def test_a_fork_that_gets_no_better_shows_its_parent_s_best(store: Store, parent
     claim(store)
     feed(store, child, 2, begun.model_copy(update={"resume_step": 40}))  # its own best is taken back
     assert store.runs.get(child).best == BestMetric(metric="accuracy", value=0.5, epoch=1)
+
+
+@pytest.mark.parametrize("kind", ["fork", "retrain"])
+def test_files_are_copied_while_others_write(
+    store: Store, parent: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To another disk it takes minutes: SQLite has one writer at a time, PostgreSQL ends an idle transaction."""
+    wrote = []
+
+    def copy(source: Path, target: Path) -> None:
+        with Store.open(store.settings) as other:
+            wrote.append(other.runs.edit(parent, RunEdit(notes=f"{target.name}")).id)
+        shutil.copyfile(source, target)
+
+    monkeypatch.setattr("imgcls_lab.forks.link", copy)
+    monkeypatch.setattr("imgcls_lab.store.retraining.link", copy)
+    monkeypatch.setattr("imgcls_lab.store.database.BUSY_SECONDS", 1)
+    (store.settings.run_dir(parent) / "checkpoints/best").symlink_to("a001-s00000010")
+    child = fork(store, parent) if kind == "fork" else store.runs.retrain(parent, RetrainRequest()).id
+    assert wrote
+    assert store.runs.get(child).parent_id == parent
+    assert (store.settings.run_dir(child) / ("parent.json" if kind == "fork" else "initial_model")).exists()
+    assert not [path.name for path in store.settings.run_dir(child).iterdir() if path.name.startswith(".held")]
+
+
+def test_two_that_ask_for_the_same_fork_at_once_get_one(
+    store: Store, parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[str] = []
+
+    def fill(*given: Any) -> Fork:
+        if not first:
+            first.append("")
+            first[0] = fork(store, parent)  # somebody else is faster
+        return fill_folder(*given)
+
+    fill_folder = forking.fill
+    monkeypatch.setattr(forking, "fill", fill)
+    assert fork(store, parent) == first[0]
+    assert folders(store) == {parent, first[0]}
+
+
+@pytest.mark.parametrize("at", ["copied", "moved"])
+def test_a_fork_that_is_killed_leaves_no_folder(sqlite: Store, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of its files, and between the move of its folder and the commit."""
+    parent = sqlite.runs.submit(SubmitRequest(config=CONFIG)).id
+    train(sqlite, parent, [started(total=30), *points(1, 30), save(sqlite, parent, 1, 30, "best", "last")])
+    code = (
+        "import os\nfrom imgcls_lab import forks, store\nfrom imgcls_lab.settings import Settings\n"
+        "from imgcls_lab.schemas import ForkRequest\nimport imgcls_lab.store.new_folders as new_folders\n"
+        f"home = store.Store.open(Settings(home={str(sqlite.settings.home_path)!r}))\n"
+        "def die(*_): os.kill(os.getpid(), 9)\n"
+        "moved = os.rename\n"
+        "def move(*places): moved(*places); die()\n"
+        + ("forks.link = die\n" if at == "copied" else "new_folders.os.rename = move\n")
+        + f"home.runs.fork({parent!r}, ForkRequest(at='best', fields={{'epochs': 5}}))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    left = folders(sqlite) - {parent}
+    assert len(left) == 1
+
+    daemon = ExecutorStore(sqlite.database, sqlite.settings, "host", "host-1", HeartbeatWatch(60.0))
+
+    def look() -> None:
+        daemon.remove_left_folders()
+        for run_id in filter(is_run_id, left):
+            with contextlib.suppress(OSError):
+                daemon.take_in(run_id)
+
+    look()
+    assert folders(sqlite) == {parent, *left}  # its process may be beginning
+    monkeypatch.setattr("imgcls_lab.working_folders.BEGINNING", -1.0)
+    look()
+    assert folders(sqlite) == {parent}
+    assert [run.id for run in sqlite.runs.lineage(parent)] == [parent]
+    assert fork(sqlite, parent, epochs=5) in folders(sqlite)
+
+
+def test_a_daemon_leaves_a_fork_that_is_being_made_or_has_a_row(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = sqlite.runs.submit(SubmitRequest(config=CONFIG)).id
+    train(sqlite, parent, [started(total=30), *points(1, 30), save(sqlite, parent, 1, 30, "best", "last")])
+    monkeypatch.setattr("imgcls_lab.working_folders.BEGINNING", -1.0)
+    daemon = ExecutorStore(sqlite.database, sqlite.settings, "host", "host-1", HeartbeatWatch(60.0))
+
+    def fill(*given: Any) -> Fork:
+        daemon.remove_left_folders()
+        return fill_folder(*given)
+
+    fill_folder = forking.fill
+    monkeypatch.setattr(forking, "fill", fill)
+    child = fork(sqlite, parent, epochs=5)
+    held = sqlite.settings.run_dir(child) / HELD  # as a process leaves it that is killed after its commit
+    held.touch()
+    daemon.take_in(child)
+    assert not held.exists()
+    assert Fork.of_folder(sqlite.settings.run_dir(child)) is not None
+
+
+def folders(store: Store) -> set[str]:
+    return {path.name for path in store.settings.runs_dir.iterdir()}
 
 
 def test_a_rebuild_takes_the_past_from_the_folder(sqlite: Store) -> None:
