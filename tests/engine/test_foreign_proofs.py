@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from imgcls_lab import signing
+from imgcls_lab import signing, working_folders
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.proofs.bisect import Named, _first_part
 from imgcls_lab.engine.proofs.record import Record
@@ -73,6 +77,56 @@ def test_the_lock_of_a_folder_follows_no_link(tmp_path: Path) -> None:
     os.unlink(tmp_path / "run" / attempt_context.LOCK)
     with workplace(tmp_path / "run") as place:
         assert place.parent == tmp_path / "run"
+
+
+def test_verifications_at_the_same_moment_keep_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that comes second must not take the folder of the first, which has not locked it yet, for a left one."""
+    second: list[Path] = []
+
+    def begin(folder: Path) -> AbstractContextManager[None]:
+        if not second:
+            second.append(folder)
+            with workplace(tmp_path) as place:
+                second.append(place)
+                assert folder.is_dir()
+        return held(folder)
+
+    held = working_folders.held
+    monkeypatch.setattr(working_folders, "held", begin)
+    with workplace(tmp_path) as first:
+        assert first == second[0] != second[1]
+    assert not list(tmp_path.glob(".again-*"))
+
+
+ASKS = "import fcntl, sys\nfile = open(sys.argv[1], 'rb')\nfcntl.lockf(file, fcntl.LOCK_SH)\nprint(flush=True)\ninput()"
+
+
+def test_verifications_that_ask_at_the_same_moment_take_each_other_for_no_training(tmp_path: Path) -> None:
+    (tmp_path / attempt_context.LOCK).touch()
+    asks = [sys.executable, "-c", ASKS, tmp_path / attempt_context.LOCK]
+    with subprocess.Popen(asks, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        with workplace(tmp_path) as place:
+            assert place.is_dir()
+        other.communicate(b"\n", timeout=60)
+
+
+def test_a_folder_that_a_killed_verification_left_is_removed_and_one_that_lives_is_not(tmp_path: Path) -> None:
+    with working_folders.held(made(tmp_path / ".again-lives")), workplace(tmp_path):
+        assert (tmp_path / ".again-lives").is_dir()
+    killed, old = made(tmp_path / ".again-killed"), time.time() - 3600
+    (killed / working_folders.HELD).touch()
+    os.utime(killed, (old, old))
+    os.utime(tmp_path / ".again-lives", (old, old))
+    with working_folders.held(tmp_path / ".again-lives"), workplace(tmp_path):
+        assert not killed.exists()
+        assert (tmp_path / ".again-lives").is_dir()
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def changed(number: int, field: str) -> Changed:

@@ -6,7 +6,6 @@ of its checkpoints, as a fork without changes does.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import forks, run_changes, run_layout, run_paths
+from imgcls_lab import forks, run_changes, run_layout, run_paths, working_folders
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.proofs.record import Record
@@ -32,6 +31,7 @@ from imgcls_lab.run_changes import Change
 from imgcls_lab.settings import Settings
 
 _POLL = 0.1  # seconds
+_PREFIX = ".again-"
 _GRACE = 10.0  # seconds that a cancelled process has to end
 _NOT_REPEATED = {"log_every", "save_every_epochs"}  # changes that concern no step
 _DECIDED = {"threads": "threads", "precision": "precision"}  # field of a config, and what the manifest has decided
@@ -53,31 +53,19 @@ class Rerun:
 
 @contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
-    """A folder beside the run's own files, on the same disk. Raises ConflictError where the run trains."""
-    try:
-        with attempt_context.lock(folder):
-            pass
-    except ConflictError:
+    """A folder beside the run's own files, on the same disk. Raises ConflictError where the run trains.
+
+    Each verification has its own, so several of a run may be made at the same time.
+    """
+    if attempt_context.is_locked(folder):
         raise ConflictError(
             f"“{folder.name}” is training. Verify it when it has ended, or stop it first.", reason="running"
-        ) from None
-    for left in folder.glob(".again-*"):
-        _remove_left(left)
-    with tempfile.TemporaryDirectory(prefix=".again-", dir=folder) as place, open(f"{place}/lock", "w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield Path(place)
-
-
-def _remove_left(place: Path) -> None:
-    """Remove the folder of a process that was killed; not of one that lives."""
-    if place.is_symlink():
-        return
-    try:
-        with open(place / "lock") as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return
-    shutil.rmtree(place)
+        )
+    working_folders.remove_left(folder, _PREFIX)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as name:
+        place = Path(name)
+        with working_folders.held(place):
+            yield place
 
 
 def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning | None) -> TrainConfig:

@@ -77,6 +77,16 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether another process is training in a folder. Two that ask at the same moment do not see each other."""
+    with os.fdopen(run_paths.open_to_write(folder, LOCK, os.O_RDWR), "rb") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def isolated_torch() -> Iterator[None]:
     """Inside, torch computes as in a new process; afterwards threads, random state and heap are as before."""
