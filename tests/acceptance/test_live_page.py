@@ -21,7 +21,7 @@ from imgcls_lab.store.ingest import ingest
 from tests.browser.conftest import Desk, Lab, browser, context
 
 __all__ = ["browser", "context"]
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 EVENTS = 20  # a second
 BEFORE = 2000  # steps that are there when the page is opened

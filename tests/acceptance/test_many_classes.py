@@ -16,7 +16,7 @@ from imgcls_lab.schemas import DatasetEdit, SubmitRequest
 from imgcls_lab.store import Store
 from tests.analysis.made import MadeRun
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow]
 
 
 def png(number: int, side: int) -> bytes:

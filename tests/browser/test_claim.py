@@ -15,7 +15,7 @@ from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 from tests.browser.conftest import PICTURES, Desk, Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser]
 
 
 def command(home: Path, *words: str) -> None:

@@ -11,7 +11,7 @@ from imgcls_lab.store import Store
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import write_images
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser]
 
 
 def test_the_launcher_and_the_palette_lead_to_the_forms(desk: Desk) -> None:

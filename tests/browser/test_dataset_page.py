@@ -17,7 +17,7 @@ from tests.browser.accessibility import SERIOUS, faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 
 CLASSES = {"cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
 EACH = {"train": 30, "val": 8}

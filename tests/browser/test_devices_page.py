@@ -16,7 +16,7 @@ from tests.browser.accessibility import SIDEBAR, faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 SIDEWAYS = "tab => tab.scrollWidth - tab.clientWidth"
 NAME = "a long training of the demo, seed 3"
 

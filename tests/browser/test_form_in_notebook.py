@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Desk, Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 CELLS = (
     "import imgcls_lab as lab\nform = lab.form(lab.demo.prepare().config, epochs=2)\nform",
     "print('held', form.config.epochs, len(form.runs))",

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tests.browser.conftest import PICTURES, TOKEN, Desk, Lab, started
 from tests.browser.test_panel import launch
 
 pytest.importorskip("notebook")
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 
 
 class Notebook(Lab):

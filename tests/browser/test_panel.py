@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from imgcls_lab.widgets.widget_output import KERNEL_TYPE, WIDGET_TYPE
 from tests.browser.conftest import Desk, Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 
 
 def write_images(root: Path, classes: dict[str, tuple[int, int, int]], each: int = 24) -> None:

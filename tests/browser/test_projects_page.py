@@ -21,7 +21,7 @@ from tests.browser.accessibility import faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.many_runs import write_runs
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_executor")]
 RUNS = 90
 WEIGHTS = bytes(range(250)) * 1200
 CONFIG = {"root": "/data/flowers", "model_flavour": "timm/resnet50.a1_in1k", "lr": 1e-3, "epochs": 12}

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.accessibility import SERIOUS, faults
 from tests.browser.conftest import PICTURES, Desk, Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_executor")]
 
 
 def recording(desk: Desk) -> Locator:

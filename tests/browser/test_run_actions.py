@@ -13,7 +13,7 @@ from tests.browser.conftest import Desk, Lab
 from tests.browser.many_runs import Writer, write_runs
 from tests.browser.runs_page import found, look, open_table
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_executor")]
 RUNS = 40
 FOLDER = 3_000_000  # bytes of the folder of a run
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.conftest import Desk, Lab
 from tests.browser.runs_page import found, look, open_filled_table, some_are_found
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_executor")]
 RUNS = 214
 
 

@@ -18,7 +18,7 @@ from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from tests.browser.conftest import PICTURES, Desk, Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 CONFIG = {"root": "/data/digits", "model_flavour": "org/tiny"}
 THEMES = {"ada": None, "bob": "JupyterLab Dark"}
 

@@ -15,7 +15,7 @@ from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 from tests.waiting import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture(autouse=True)

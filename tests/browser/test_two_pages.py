@@ -12,7 +12,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from tests.browser.conftest import Desk, Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture

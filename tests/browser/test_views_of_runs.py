@@ -11,7 +11,7 @@ from tests.browser.conftest import Desk, Lab
 from tests.browser.runs_page import found, look, open_filled_table, some_are_found
 from tests.waiting import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.usefixtures("no_executor")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_executor")]
 RUNS = 120
 
 

@@ -35,7 +35,7 @@ from imgcls_lab.api import context
 from imgcls_lab.schemas import SubmitRequest
 config = lab.TrainConfig(root={root!r}, device="cuda").model_dump(mode="json")
 made = context.store().runs.submit(SubmitRequest(config=config, notes=json.dumps({{"steps": 5}})))
-run = lab.run(made.id).wait(timeout=120)
+run = lab.run(made.id).wait(timeout=300)
 print(run.view.state)
 assert run.view.state == "succeeded"
 """
@@ -91,7 +91,7 @@ class KindsLab(StubLab):
         assert isinstance(owner, ProcessIdentity), owner
         return owner
 
-    def ended(self, run_id: str, *, seconds: float = 120, state: RunState = RunState.SUCCEEDED) -> RunView:
+    def ended(self, run_id: str, *, seconds: float = 300, state: RunState = RunState.SUCCEEDED) -> RunView:
         run = self.wait(run_id, seconds=seconds)
         assert run.state is state, (run, self.log_of(run_id), self.daemon_log()[-3000:])
         return run

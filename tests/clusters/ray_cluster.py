@@ -100,7 +100,7 @@ class RayCluster:
 
     def _environment(self, node: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("IMGCLS_", "RAY_"))}
-        quick = {"RAY_raylet_start_wait_time_s": "60", "RAY_health_check_failure_threshold": "5"}
+        quick = {"RAY_raylet_start_wait_time_s": "180", "RAY_health_check_failure_threshold": "5"}
         quick["RAY_AUTH_MODE"] = "disabled"  # by default it is on where this user once had a token
         return {
             **kept, **quick, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(self.folder),

@@ -13,13 +13,16 @@ from tests.clusters.rebuilt import places, rebuilt
 KINDS = [RunKind.SWEEP, RunKind.NOTEBOOK, RunKind.TASK] + [RunKind.TRAIN] * 5
 both = pytest.mark.parametrize("kinds_lab", ["ray", "slurm"], indirect=True)
 
+# a cluster, its jobs and PostgreSQL start a hundred processes: minutes on a busy machine
+pytestmark = pytest.mark.timeout(900)
+
 
 @both
 def test_every_kind_of_run_ends_once_and_leaves_nothing(kinds_lab: KindsLab, tmp_path: Path) -> None:
     lab = kinds_lab
     sweep = lab.sweep([1e-3, 1e-2, 1e-1], steps=10, save_every=5)
     notebook, audit = lab.notebook(), lab.audit()
-    lab.until(lambda: lab.trials(sweep), 60, lab.daemon_log)
+    lab.until(lambda: lab.trials(sweep), 180, lab.daemon_log)
     assert lab.driver(sweep).alive(), "its driver is a process of the executor's host"
     for run_id in (sweep, notebook, audit):
         lab.ended(run_id)

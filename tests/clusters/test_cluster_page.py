@@ -18,7 +18,7 @@ from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.clusters.slurm_cluster import PATH, SlurmCluster
 from tests.waiting import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser]
 NAME = "digits, two GPUs"
 DARK = {"theme": "JupyterLab Dark"}
 

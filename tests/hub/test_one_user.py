@@ -21,7 +21,7 @@ from tests.hub.hub_process import Hub, Seat, blocks
 from tests.hub.people import secrets_in_runs
 from tests.waiting import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser]
 USER = f"anna.{secrets.token_hex(3)}@example.org"  # a name that URLs have to bear
 TARGET = 60.0
 

@@ -137,7 +137,6 @@ class Turns:
         return values[self._calls % self._share :: self._share]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.slow)])
 async def test_no_request_is_answered_by_500(
     api: Api, extension: ImgclsLab, train: Any, jp_root_dir: Path, share: int
