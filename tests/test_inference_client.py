@@ -67,7 +67,7 @@ def test_it_survives_odd_requests_and_comes_back(inference_client: InferenceClie
     os.kill(pid, signal.SIGKILL)
     assert predict(png()).header["error"] is None, "the next request starts it anew"
     process = psutil.Process(inference_client.pid)
-    until(lambda: inference_client.pid is None, 20)
+    until(lambda: inference_client.pid is None)
     assert not process.is_running()
     assert not list(Path(process_folder(inference_client)).glob("infer"))
 

@@ -71,7 +71,7 @@ def test_runs_of_before_are_watched_to_their_end_where_they_live(
     ended = lab.end(stopped)
     assert (ended.state, ended.host, ended.resumable) == (RunState.STOPPED, "ray", True)
     assert lab.scheduler.submitted == jobs, "nothing more was handed over"
-    lab.rounds(lambda: not lab.daemon._others._backends, 20)
+    lab.rounds(lambda: not lab.daemon._others._backends)
     lab.store.runs.resume(stopped)
     lab.rounds(lambda: lab.run(stopped).step > ended.step)
     assert lab.run(stopped).host == host_name()
@@ -89,7 +89,7 @@ def test_a_cluster_that_cannot_be_reached_any_more_is_named_at_its_runs(lab: Cha
     lab.rounds(lambda: "does not answer. The run goes on." in (lab.run(run_id).message or ""), 30)
     assert (lab.state(run_id), lab.run(run_id).attempt) == (RunState.RUNNING, 1)
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
-    assert lab.end(run_id, 30).state is RunState.STOPPED, "by the home that they share"
+    assert lab.end(run_id).state is RunState.STOPPED, "by the home that they share"
     lab.until(lambda: lab.left(run_id) == [])
 
 
@@ -101,7 +101,7 @@ def test_a_run_whose_folder_comes_by_an_object_store_says_which_setting_is_missi
     launch = lab.settings.run_dir(run_id) / "launch-001.json"
     launch.write_text(launch.read_text().replace('"IMGCLS_STORE_URL": ""', '"IMGCLS_STORE_URL": "s3://bucket/runs"'))
     lab.go_back()
-    lab.rounds(lambda: "Set IMGCLS_STORE_URL to that again" in (lab.run(run_id).message or ""), 20)
+    lab.rounds(lambda: "Set IMGCLS_STORE_URL to that again" in (lab.run(run_id).message or ""))
     assert "s3://bucket/runs" in (lab.run(run_id).message or "")
     lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
     lab.end(run_id)

@@ -66,9 +66,9 @@ def test_a_run_that_waits_in_the_clusters_queue_is_taken_back_at_once(lab: ToyLa
     run_id = lab.launch(steps=50)
     lab.rounds(lambda: "queue" in (lab.run(run_id).message or ""))
     lab.store.runs.set_desired_state(run_id, wish)
-    assert lab.end(run_id, 20).state is RunState.CANCELLED
+    assert lab.end(run_id).state is RunState.CANCELLED
     lab.scheduler.paused = False
-    lab.rounds(lambda: lab.scheduler.processes, 20)
+    lab.rounds(lambda: lab.scheduler.processes)
     lab.rounds(lambda: all(process.poll() == 0 for process in lab.scheduler.processes.values()), 30)
     assert not (lab.settings.run_dir(run_id) / "events-001.jsonl").exists(), "its job has started since, and trained"
 
@@ -145,7 +145,7 @@ def test_a_job_whose_hand_over_was_lost_is_tried_again(lab: ToyLab):
     lab.rounds_for(0.3)
     lab.scheduler.gpus = 2
     run_id = lab.launch(steps=3)
-    lab.rounds(lambda: not lab.daemon.inventory.devices or lab.run(run_id).attempt == 1, 5)
+    lab.rounds(lambda: not lab.daemon.inventory.devices or lab.run(run_id).attempt == 1)
     lab.restart()
     lab.scheduler.away = False
     run = lab.end(run_id)

@@ -160,7 +160,7 @@ def test_a_start_ends_with_the_agent_that_waits_for_it(
         run_id = lab.launch(steps=5)
         lab.rounds(lab.mirrors)
         lab.scheduler.processes[job_id(run_id, 1)].kill()  # not its group
-        lab.until(lambda: not lab.mirrors(), 10)
+        lab.until(lambda: not lab.mirrors())
         del lab.scheduler.environment["AWS_ENDPOINT_URL"]
         assert finished(lab, run_id, 5) == 2
     finally:

@@ -97,7 +97,7 @@ def test_an_object_that_comes_late_goes_too(settings: Settings) -> None:
     run_files.remove_folder(settings, RUN, {})
     removing = ObjectRemoval(settings)
     removing.update()
-    until(lambda: objects(settings) == 0, 20)
+    until(lambda: objects(settings) == 0)
     pull._objects.write_content(1, b"from a node that was cut off")
     updates(settings)
     assert objects(settings) == 0
@@ -126,7 +126,7 @@ def test_objects_in_another_store_than_that_of_the_settings_are_said(settings: S
     other = Settings(home=str(home), store_url="")
     removing = ObjectRemoval(other)
     removing.update()
-    until(lambda: settings.store_url in (deleted_objects.problem(other) or ""), 10)
+    until(lambda: settings.store_url in (deleted_objects.problem(other) or ""))
     assert settings.store_url in str(status_sentence(other))
     assert objects(settings) > 0
     updates(settings)

@@ -56,7 +56,7 @@ def test_jobs_get_gpus_of_their_own_and_the_next_waits(jobs: Jobs) -> None:
     waiting = jobs.submit()
     status = jobs.slurm.status([*started, waiting, "unknown-001"])
     assert [status[job].state for job in [*started, waiting, "unknown-001"]] == [RUNNING] * 4 + [WAITING, MISSING]
-    until(lambda: jobs.slurm.status([waiting])[waiting].reason.endswith(("Resources)", "Priority)")), 10)
+    until(lambda: jobs.slurm.status([waiting])[waiting].reason.endswith(("Resources)", "Priority)")))
     places = {(status[job].nodes, jobs.slurm.log(job)[4]) for job in started}
     assert places == {((node,), gpu) for node in ("node1", "node2") for gpu in "01"}
     assert [(n.name, n.gpus, n.free_gpus, n.alive) for n in jobs.slurm.nodes()] == [

@@ -39,7 +39,7 @@ def test_a_wrong_partition_is_said_at_every_run_that_waits(lab: ToyLab, capsys: 
     lab.scheduler.broken = NO_PARTITION
     lab.restart()
     first, second = lab.launch(steps=3), lab.launch(steps=3)
-    lab.rounds(lambda: all(NO_PARTITION in (lab.run(each).message or "") for each in (first, second)), 20)
+    lab.rounds(lambda: all(NO_PARTITION in (lab.run(each).message or "") for each in (first, second)))
     assert lab.state(first) is RunState.QUEUED
     assert f"2 runs: Waits. {NO_PARTITION}" in printed(capsys, "runs")
     assert f"waits Waits. {NO_PARTITION}" in printed(capsys, "show", first)
@@ -58,12 +58,12 @@ def test_settings_that_the_cluster_refuses_fail_no_run_and_hide_no_end(
     lab.scheduler.takes_none = REFUSED
     waiting, behind = lab.launch(steps=3), lab.launch(steps=3)
     assert lab.end(living).state is RunState.SUCCEEDED, "it is asked for while nothing new is taken"
-    lab.rounds(lambda: all(REFUSED in (lab.run(each).message or "") for each in (waiting, behind)), 20)
+    lab.rounds(lambda: all(REFUSED in (lab.run(each).message or "") for each in (waiting, behind)))
     assert [lab.state(waiting), lab.state(behind)] == [RunState.STARTING, RunState.QUEUED]
     assert f"1 run: Waits until {lab.scheduler.title} takes it. {REFUSED}" in printed(capsys, "runs")
     assert f"waits Waits. {REFUSED}" in printed(capsys, "show", behind)
     lab.store.runs.set_desired_state(behind, DesiredState.STOP)
-    lab.rounds(lambda: lab.state(behind) is RunState.CANCELLED, 20)
+    lab.rounds(lambda: lab.state(behind) is RunState.CANCELLED)
     lab.scheduler.takes_none = None
     ended = lab.end(waiting, 60)
     assert (ended.state, ended.attempt) == (RunState.SUCCEEDED, 1)
@@ -76,7 +76,7 @@ def test_closed_nodes_are_named(lab: ToyLab, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(lab.scheduler, "nodes", lambda: closed)
     lab.restart()
     run_id = lab.launch(steps=3)
-    lab.rounds(lambda: "node1: drained: a fan is broken" in (lab.run(run_id).message or ""), 20)
+    lab.rounds(lambda: "node1: drained: a fan is broken" in (lab.run(run_id).message or ""))
     assert lab.state(run_id) is RunState.QUEUED
 
 
@@ -88,12 +88,12 @@ def test_a_run_that_no_node_can_take_is_told_to_spread(lab: ToyLab, monkeypatch:
     monkeypatch.setattr(lab.scheduler, "nodes", lambda: two)
     lab.restart()
     run_id = lab.launch(gpus=3, steps=3)
-    lab.rounds(lambda: "no node has more than 2" in (lab.run(run_id).message or ""), 20)
+    lab.rounds(lambda: "no node has more than 2" in (lab.run(run_id).message or ""))
     assert "num_nodes" in (lab.run(run_id).message or "")
     assert lab.state(run_id) is RunState.QUEUED
     assert lab.scheduler.submitted == []
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
-    assert lab.end(run_id, 20).state is RunState.CANCELLED
+    assert lab.end(run_id).state is RunState.CANCELLED
 
 
 def test_a_run_whose_nodes_are_lost_before_it_began_goes_on_with_the_others(
@@ -108,7 +108,7 @@ def test_a_run_whose_nodes_are_lost_before_it_began_goes_on_with_the_others(
     lab.scheduler.paused = True
     lab.restart()
     exact, elastic = (lab.launch(gpus=4, nodes=2, fewer=fewer, steps=3, priority=bool(fewer)) for fewer in (None, 2))
-    lab.rounds(lambda: lab.state(elastic) is RunState.STARTING, 20)
+    lab.rounds(lambda: lab.state(elastic) is RunState.STARTING)
     assert lab.state(exact) is RunState.QUEUED
     alive["node2"] = False
     lab.rounds(lambda: lab.run(elastic).attempt == 2 and lab.state(elastic) is RunState.STARTING, 30)
@@ -117,9 +117,9 @@ def test_a_run_whose_nodes_are_lost_before_it_began_goes_on_with_the_others(
     assert lab.state(exact) is RunState.QUEUED
     lab.scheduler.paused = False
     assert lab.end(elastic).state is RunState.SUCCEEDED
-    lab.rounds(lambda: "the cluster has 1 now" in (lab.run(exact).message or ""), 20)
+    lab.rounds(lambda: "the cluster has 1 now" in (lab.run(exact).message or ""))
     lab.scheduler.paused = alive["node2"] = True
-    lab.rounds(lambda: lab.state(exact) is RunState.STARTING, 20)
+    lab.rounds(lambda: lab.state(exact) is RunState.STARTING)
 
 
 def waiting_line(code: str) -> str:

@@ -66,7 +66,7 @@ def test_an_executor_that_began_with_another_backend_is_named_and_replaced(setti
 def test_ensure_starts_one_and_no_second(settings: Settings):
     for _ in range(5):
         client.ensure(settings)
-    until(lambda: client.status(settings).executors, 20)
+    until(lambda: client.status(settings).executors)
     pid = client.status(settings).executors[0].pid
     client.ensure(settings)
     assert [executor.pid for executor in client.status(settings).executors] == [pid]
@@ -110,7 +110,7 @@ def test_an_older_executor_makes_room_for_this_version(settings: Settings):
     info = json.loads(settings.executor_info.read_text())
     write_atomic(settings.executor_info, json.dumps({**info, "version": "0.0.1"}))
     client.ensure(settings)
-    until(lambda: client._ready(settings), 20)
+    until(lambda: client._ready(settings))
     newer = json.loads(settings.executor_info.read_text())
     assert newer["pid"] != info["pid"]
     assert newer["version"] != "0.0.1"

@@ -96,7 +96,7 @@ def test_a_forked_process_is_found_by_its_tag_and_dies_with_the_one_in_its_place
         forked = [pid for pid in processes.tagged(tag) if pid != proxy.pid]
         proxy.send_signal(signal.SIGKILL)
         proxy.wait(10)
-        until(lambda: not any(processes.has_tag(pid, tag) for pid in forked), 20)
+        until(lambda: not any(processes.has_tag(pid, tag) for pid in forked))
     finally:
         proxy.kill()
         processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))

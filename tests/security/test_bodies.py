@@ -199,7 +199,7 @@ async def test_a_client_that_waits_for_leave_and_gets_it_is_served(
         f"POST {jp_base_url}imgcls/api/projects HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
         f"Content-Length: {len(body)}\r\nAuthorization: {api.headers['Authorization']}\r\n\r\n".encode()
     )
-    assert b" 100 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert b" 100 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     writer.write(body)
     assert (await asyncio.wait_for(reader.read(100), 5)).startswith(b"HTTP/1.1 201 ")
     writer.close()

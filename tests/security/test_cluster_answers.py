@@ -224,7 +224,7 @@ def nodes_of(serve: Any, rows: list[dict[str, Any]]) -> list[Node]:
 
     watch = JobWatch(ray_at(serve(answer).address), 0.05)
     try:
-        until(lambda: watch.nodes() or watch.away() not in (None, "Ray has not answered yet."), 10)
+        until(lambda: watch.nodes() or watch.away() not in (None, "Ray has not answered yet."))
         return watch.nodes()
     finally:
         watch.close()

@@ -62,7 +62,7 @@ def test_rubbish_of_a_stranger_ends_the_attempt_as_lost(rubbish: bytes) -> None:
         assert meet(first, second) == [True, True]
         store = stranger(port)
         store.set("1/end/1", rubbish or b"{")
-        until(lambda: first.problem() is not None, 10)
+        until(lambda: first.problem() is not None)
         assert isinstance(first.problem(), ProcessLostError)
 
 
@@ -72,7 +72,7 @@ def test_a_stranger_who_says_hello_is_no_node(rubbish: bytes) -> None:
         came: list[object] = []
         waiting = threading.Thread(target=lambda: came.extend(meet(first)))
         waiting.start()
-        until(lambda: Rendezvous("127.0.0.1", port).answers(), 10)
+        until(lambda: Rendezvous("127.0.0.1", port).answers())
         store = stranger(port)
         store.set("1/hello/1", rubbish)
         store.set("1/beat/1", "1")
