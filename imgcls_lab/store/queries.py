@@ -252,7 +252,8 @@ def all_of(session: Session, filters: Sequence[ColumnElement[bool]], order: RunO
     """The numbers of all runs of a list, in its order; those without a value are last, whichever the direction."""
     key, number = _orderable(session, order.sort), col(Run.number)
     by = (key.desc(), number.desc()) if order.descending else (key.asc(), number.asc())
-    return _among(filters, order).order_by(by[0].nulls_last(), by[1])
+    has_all = getattr(key, "nullable", True) is False  # PostgreSQL reads no index for NULLS LAST
+    return _among(filters, order).order_by(by[0] if has_all else by[0].nulls_last(), by[1])
 
 
 def _orderable(session: Session, name: str) -> Any:

@@ -122,19 +122,23 @@ class Head(NamedTuple):
 _COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
 
 
+def keyed(listed: Select[Any], kinds: Sequence[GroupKind]) -> Select[Any]:
+    """The numbers of a list, each with its groups. In its first order SQLite reads `ix_runs_listed` and no run."""
+    return listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, col(_PARENT.id) == col(Run.parent_id))
+
+
 def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> FoldedList:
     """The rows of a list, in its order.
 
     listed: the numbers of its runs, in its order. A run is in the first of the groups that has others of the list, too.
     """
-    parent = col(_PARENT.id) == col(Run.parent_id)
-    asked = listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, parent)
+    asked = keyed(listed, kinds)
     found = session.connection().execute(asked).all()  # plain rows: the ORM would take as long as the database
     if not found:
         return FoldedList([], {}, 0)
-    numbers, *keyed = zip(*found, strict=True)
+    numbers, *groups_of = zip(*found, strict=True)
     chosen: list[str | None] = [None] * len(numbers)
-    for keys in reversed(keyed):  # an earlier kind of group comes before a later one
+    for keys in reversed(groups_of):  # an earlier kind of group comes before a later one
         sizes = Counter(filter(None, keys))
         if sizes:
             chosen = [key if key and sizes[key] > 1 else other for key, other in zip(keys, chosen, strict=True)]

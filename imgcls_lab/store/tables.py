@@ -119,6 +119,9 @@ class Model(Table, table=True):
     created_at: float
 
 
+_LISTED = "created_at number archived project_id state owner kind id parent_id repetition lineage"
+
+
 class Run(Table, table=True):
     """A run. `number` is its short key inside the database; `id` is its name everywhere else."""
 
@@ -135,6 +138,8 @@ class Run(Table, table=True):
         Index("ix_runs_state_requested_host", "state", "requested_host"),
         Index("ix_runs_external_state", "external", "state"),
         Index("ix_runs_project_id_created_at", "project_id", "created_at"),
+        # The table of runs in its first order: which groups they are in, and what they are found by most.
+        Index("ix_runs_listed", *_LISTED.split(), "name", "lr", "batch_size", "best_value"),
         # Read for a list by one of its columns, instead of the rows with their configs. None of them is long
         # (PostgreSQL takes 2,700 bytes) or changes with every step.
         Index(
@@ -144,9 +149,8 @@ class Run(Table, table=True):
         ),
         Index("ix_runs_owner_state_project_id", "owner", "state", "project_id"),
         Index("ix_runs_model_flavour_archived", "model_flavour", "archived"),
-        Index(
-            "ix_runs_best", "best_value", "number", "state", "project_id", "archived"
-        ),  # a list by it, filtered on the way
+        # a list by it, filtered on the way
+        Index("ix_runs_best", "best_value", "number", "state", "project_id", "archived"),
         {"sqlite_autoincrement": True},
     )
 
@@ -173,7 +177,7 @@ class Run(Table, table=True):
     message: str | None = None
     failure: str | None = None
     phase: str | None = None
-    created_at: float = Field(index=True)
+    created_at: float
     queued_at: float
     started_at: float | None = None
     ended_at: float | None = None
@@ -251,9 +255,7 @@ class Attempt(Table, table=True):
     state: str
     host: str | None = None
     executor_id: str | None = None
-    owner: dict[str, Any] | None = json_column(
-        nullable=True
-    )  # identity of the supervisor, of a cluster's job, or of who trains
+    owner: dict[str, Any] | None = json_column(nullable=True)  # identity of the supervisor, a cluster's job, a kernel
     pid: int | None = None  # of the process that trains
     devices: list[str] = json_column()
     started_at: float

@@ -27,6 +27,18 @@ def names(page: RunGroups) -> list[tuple[str, str, int]]:
     ]
 
 
+@pytest.mark.parametrize("where", ["", "lr>0.003", "name:vit", "owner=ada kind=train", "best>0.9 batch_size=64"])
+def test_sqlite_folds_a_list_by_date_without_a_look_at_the_rows(sqlite: Store, where: str) -> None:
+    wanted, order = queries.filter_of(where), queries.RunOrder(sort="created")
+    with sqlite.database.read() as session:
+        asked = run_groups.keyed(queries.all_of(session, queries.conditions(session, wanted), order), ALL[:2])
+        bound = asked.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+        explained = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {bound}")
+        plan = "\n".join(str(row[-1]) for row in explained)
+    assert "COVERING INDEX ix_runs_listed" in plan, plan
+    assert "TEMP B-TREE" not in plan, "it is sorted anew"
+
+
 @pytest.fixture
 def sweep(store: Store, submit: Submit) -> str:
     """A sweep of three learning rates, two seeds, a parent with a child, and a run that is in no group."""
