@@ -116,7 +116,7 @@ def launch(
         view = store.runs.submit(submitted)
         client.ensure(settings)
         return Run(view.id, store=store)
-    queued = [store.runs.submit(each) for each in of_seeds(submitted, replicates)]
+    queued = store.runs.submit_all(of_seeds(submitted, replicates))
     client.ensure(settings)
     return Replicates(store, queued, resolved)
 

@@ -28,7 +28,8 @@ from imgcls_lab.store.database import Database
 from imgcls_lab.store.registry import Datasets
 from imgcls_lab.store.revision_rows import newest_number, overlay_of
 from imgcls_lab.store.run_rows import find_run, new_run
-from imgcls_lab.store.runs import Runs, add_run
+from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.submitting import add_run
 from imgcls_lab.store.tables import Dataset, Model, Run
 
 _STAGES = {said: stage for stage, said in PHASES.items()}

@@ -24,7 +24,8 @@ from imgcls_lab.store.audits import find_dataset
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.models import Models, find_checkpoint
 from imgcls_lab.store.run_rows import find_run, new_run, own_best_epoch
-from imgcls_lab.store.runs import Runs, add_run
+from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.submitting import add_run
 
 
 class Exports:

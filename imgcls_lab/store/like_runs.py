@@ -29,7 +29,8 @@ from imgcls_lab.store import homes
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_conditions import ran_by
 from imgcls_lab.store.run_rows import new_run
-from imgcls_lab.store.runs import Runs, add_run
+from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.submitting import add_run
 from imgcls_lab.store.tables import Attempt, Run
 
 LOOKED_AT = 60  # newest runs of the model

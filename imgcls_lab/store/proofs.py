@@ -19,7 +19,8 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import claims, homes, queries, rights, submitted
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_rows import find_run, new_run
-from imgcls_lab.store.runs import Runs, add_run
+from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.submitting import add_run
 from imgcls_lab.store.tables import Run
 
 _LOOKED_AT = 200  # newest tasks on the run's data set

@@ -5,22 +5,19 @@ A run that waits is moved here. Of a run that lives only `desired` is set, and a
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from imgcls_lab import forks, output_folders, pausing
+from imgcls_lab import pausing
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConflictError, InputError
+from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, RESUMABLE, DesiredState, RunKind, RunState
-from imgcls_lab.run_layout import is_run_id, new_run_id
+from imgcls_lab.run_layout import new_run_id
 from imgcls_lab.schemas import (
     ActionReply,
     ActionRequest,
@@ -60,11 +57,13 @@ from imgcls_lab.store import (
     states,
     stopping,
     submitted,
+    submitting,
 )
-from imgcls_lab.store.database import Database, touch
+from imgcls_lab.store.database import Database
 from imgcls_lab.store.executors import Executors, Place
-from imgcls_lab.store.run_rows import TRIAL_KEY, config_columns, find_run, new_run, process_columns
-from imgcls_lab.store.tables import Dependency, Run
+from imgcls_lab.store.run_rows import config_columns, find_run, new_run, process_columns
+from imgcls_lab.store.submitting import add_run, digest_of
+from imgcls_lab.store.tables import Run
 
 
 class Runs:
@@ -83,28 +82,11 @@ class Runs:
         that is not there; ForbiddenError for a project or a parent of somebody else; ConflictError when the key was
         used with another body.
         """
-        training = request.kind is RunKind.TRAIN
-        config = TrainConfig.parse(request.config) if training or request.config else None
-        output_folders.check(request.config, self._settings)
-        if run_id is not None and not is_run_id(run_id):
-            raise InputError(f"“{run_id}” is not a run id.")
-        self._check_key(request.idempotency_key)
-        digest = _digest(request)
-        known = self._submitted(request.idempotency_key, digest)
-        if known is not None:
-            return self._view(known)
-        if training and forks.PAYLOAD in request.payload:
-            raise InputError("A fork is made of its parent's checkpoint: see `fork`.")
-        try:
-            with self._database.write() as session:
-                run = new_run(session, run_id or new_run_id(), config, request, digest)
-                made = add_run(session, run, request)
-        except IntegrityError as error:
-            known = self._submitted(request.idempotency_key, digest)  # another was first with this key
-            if known is None:
-                raise ConflictError("A run with this id exists already, or what it refers to was deleted.") from error
-            return self._view(known)
-        return self._view(made)
+        return self._views(submitting.submit(self._database, self._settings, [request], run_id=run_id))[0]
+
+    def submit_all(self, requests: Sequence[SubmitRequest]) -> Sequence[RunView]:
+        """As `submit`, of several runs, such as replicates: all of them or none, whatever is killed meanwhile."""
+        return self._views(submitting.submit(self._database, self._settings, requests))
 
     def retrain(self, text: str, request: RetrainRequest) -> RunView:
         """Queue a run that goes on from the best model of another one, on a revision of its data set.
@@ -128,7 +110,7 @@ class Runs:
                 known = retraining.under_way(session, key)
                 if known is None:
                     submit = submit.model_copy(update={"idempotency_key": retraining.next_key(session, key)})
-                    add_run(session, new_run(session, run_id, config, submit, _digest(submit)), submit)
+                    add_run(session, new_run(session, run_id, config, submit, digest_of(submit)), submit)
                     folder.settle()
         return self._view(run_id if known is None else known.id)
 
@@ -152,7 +134,7 @@ class Runs:
                 known = forking.made_before(session, planned)
                 if known is None:
                     submit = forking.request_of(session, planned, request.name)
-                    run = new_run(session, run_id, planned.configs[1], submit, _digest(submit))
+                    run = new_run(session, run_id, planned.configs[1], submit, digest_of(submit))
                     forking.complete(session, run, fork, parent)
                     add_run(session, run, submit)
                     folder.settle()
@@ -357,28 +339,14 @@ class Runs:
         rights.check(session, "launched", parent)
         return parent
 
-    def _check_key(self, key: str | None) -> None:
-        """Raises InputError for the key of a sweep's trial: whoever had it first would be that trial."""
-        if key is not None and key.startswith(TRIAL_KEY) and self._database.actor.way != "sweep":
-            raise InputError(f"An idempotency key that begins with “{TRIAL_KEY}” is a sweep's; use another key.")
-
-    def _submitted(self, key: str | None, digest: str) -> str | None:
-        """The run that was submitted under a key. Raises ConflictError where that was another."""
-        if key is None:
-            return None
-        with self._database.read() as session:
-            columns = select(Run.id, Run.body_digest, Run.owner)
-            row = session.exec(columns.where(Run.idempotency_key == key)).first()
-        if row is not None and row[2] != self._database.actor.user and not self._database.is_sqlite:
-            raise ConflictError(f"This idempotency key was used by {row[2] or 'another user'}; use a new key.")
-        if row is not None and row[1] != digest:
-            raise ConflictError("This idempotency key was used for another run; use a new key.")
-        return None if row is None else row[0]
-
     def _change(self, change: Callable[[Session], str]) -> RunView:
         with self._database.write() as session:
             run_id = change(session)
         return self._view(run_id)
+
+    def _views(self, run_ids: Sequence[str]) -> Sequence[RunView]:
+        with self._database.read() as session:
+            return [queries.run_view(session, run_id) for run_id in run_ids]
 
     def _view(self, run_id: str) -> RunView:
         with self._database.read() as session:
@@ -390,26 +358,6 @@ class Runs:
             run = find_run(session, text)
             homes.check_here(session, run)
             return self._settings.run_dir(run.id)
-
-
-def add_run(session: Session, run: Run, request: SubmitRequest) -> str:
-    """Add the row of a new run that this home's user submits. Returns its id."""
-    session.add(run)
-    session.flush()
-    for after in dict.fromkeys(find_run(session, text).id for text in request.after):
-        session.add(Dependency(run_id=run.id, after_id=after))
-    if not request.name:
-        run.name = f"{run.name} #{run.number}"
-    audit.record(session, "launched", run)
-    touch(session, run.id)
-    submitted.note(session, run.id)
-    return run.id
-
-
-def _digest(request: SubmitRequest) -> str:
-    """What tells two requests of one key apart. Without defaults: a field of a later version must not change it."""
-    body = request.model_dump(mode="json", exclude={"idempotency_key"}, exclude_defaults=True)
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings, until: int | None) -> str:

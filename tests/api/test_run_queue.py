@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from imgcls_lab.api import Replicates
 from imgcls_lab.errors import ConfigError, ConflictError, DataError, ImgclsError, InputError, NotFoundError
 from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import submitting
 
 
 def until(run: lab.Run, *states: RunState, seconds: float = 60) -> None:
@@ -202,6 +205,25 @@ def test_replicates_differ_by_their_seed_alone_and_are_asked_for_once(few: Train
     assert {run.state for run in runs.stop()} == {RunState.CANCELLED}
     after = lab.launch(few, after=more)
     assert set(after.view.after) == {run.id for run in more}
+
+
+def test_replicates_are_queued_together_or_not_at_all(
+    few: TrainConfig, idle: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = itertools.count(1)
+
+    def add(*given: Any) -> str:
+        if next(numbers) == 3:
+            raise KeyboardInterrupt
+        return add_run(*given)
+
+    add_run = submitting.add_run
+    monkeypatch.setattr(submitting, "add_run", add)
+    with pytest.raises(KeyboardInterrupt):
+        lab.launch(few, replicates=3)
+    assert lab.runs().total == 0
+    assert [path.name for path in idle.runs_dir.iterdir() if path.name[0] != "."] == []
+    assert len(lab.launch(few, replicates=3)) == lab.runs().total == 3
 
 
 @pytest.mark.parametrize("count", [0, 101, 2.5, True, "3"])

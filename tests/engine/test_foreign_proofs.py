@@ -103,7 +103,7 @@ ASKS = "import fcntl, sys\nfile = open(sys.argv[1], 'rb')\nfcntl.lockf(file, fcn
 
 def test_verifications_that_ask_at_the_same_moment_take_each_other_for_no_training(tmp_path: Path) -> None:
     (tmp_path / attempt_context.LOCK).touch()
-    asks = [sys.executable, "-c", ASKS, tmp_path / attempt_context.LOCK]
+    asks: list[str | Path] = [sys.executable, "-c", ASKS, tmp_path / attempt_context.LOCK]
     with subprocess.Popen(asks, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline()
