@@ -50,6 +50,7 @@ BEAT_EVERY = 5.0
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
+LEFT_EVERY = 60.0  # it lists the folders of all runs for what is seldom there
 UNREADABLE_PAUSE = 30.0  # seconds until a folder that holds no run is looked at again
 OWNER_TIMEOUT = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
 
@@ -165,6 +166,8 @@ class Daemon:
         if self._is_due("scan", SCAN_EVERY):
             self._others.update(store)
             self._index_new_folders(store)
+        if self._is_due("left folders", LEFT_EVERY):
+            store.remove_left_folders()
         if self._is_due("alerts", ALERTS_EVERY):
             self._alert_sender.update(store)
             self._disk.update(store)
@@ -250,7 +253,6 @@ class Daemon:
             except Exception as error:  # one damaged folder must not keep the others waiting
                 log.debug("%s is no run (yet): %r", run_id, error)
                 self._unreadable[run_id] = now + UNREADABLE_PAUSE
-        store.remove_left_folders()
         store.catch_up_folders()
         store.reopen_resumed()
 
