@@ -18,7 +18,7 @@ from imgcls_lab.events import RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import RunPage, RunView, SubmitRequest
 from imgcls_lab.schemas.limits import MAX_KEY, MAX_NAME, MAX_REPLICATES
-from imgcls_lab.store.run_rows import default_name
+from imgcls_lab.store.run_rows import default_name, repetition_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,10 @@ def _ending(text: str, end: str, most: int) -> str:
 
 
 class Replicates(Runs):
-    """Runs of one config that differ by their seed, in the order of their seeds. Figures are of those that finished."""
+    """Runs of one config that differ by their seed, in the order of their seeds. Figures are of those that finished.
+
+    One whose settings were changed while it trained differs in more than its seed, and is left out of them.
+    """
 
     def __init__(self, store: Store, views: Sequence[RunView], config: TrainConfig) -> None:
         """config: that of the first."""
@@ -75,6 +78,7 @@ class Replicates(Runs):
         super().__init__(store, page, query=query)
         self.seeds = {run_id: config.seed + number for number, run_id in enumerate(ids)}
         self.metric = config.monitor_metric  # by which the best epoch of each is kept
+        self._repetition = repetition_of(config)
         self._better = max if config.higher_is_better else min
 
     def refresh(self) -> Self:
@@ -85,9 +89,14 @@ class Replicates(Runs):
 
     @property
     def values(self) -> dict[str, float]:
-        """The best value of each that has finished, by its id."""
-        views = self.refresh().views
-        return {view.id: view.best.value for view in views if view.best and view.state is RunState.SUCCEEDED}
+        """The best value of each that has finished, by its id, without those that were changed."""
+        alike = [view for view in self.refresh().views if view.repetition == self._repetition]
+        return {view.id: view.best.value for view in alike if view.best and view.state is RunState.SUCCEEDED}
+
+    @property
+    def changed(self) -> list[Run]:
+        """Those whose settings were changed while they trained, so that mean and deviation leave them out."""
+        return [Run(view.id, store=self._store) for view in self.views if view.repetition != self._repetition]
 
     @property
     def mean(self) -> float | None:
@@ -127,10 +136,12 @@ class Replicates(Runs):
     def title(self) -> str:
         """How many have finished, and mean ± standard deviation of these."""
         values = self.values
-        ended = f"{len(values)} of {counted(len(self), 'replicate')} finished"
-        if (mean := self.mean) is None:
-            return ended
-        return f"{ended}: {format_metric(self.metric, mean, self.deviation)}"
+        ended = f"{len(values)} of {counted(len(self) - len(self.changed), 'replicate')} finished"
+        if (mean := self.mean) is not None:
+            ended += f": {format_metric(self.metric, mean, self.deviation)}"
+        if changed := self.changed:
+            ended += f", without {counted(len(changed), 'run')} whose settings were changed meanwhile"
+        return ended
 
     def __repr__(self) -> str:
         return f"{self.title()}\n{super().__repr__()}"

@@ -21,7 +21,8 @@ from sqlmodel import Session, col
 from imgcls_lab.config.evaluation import LOWER_IS_BETTER
 from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.schemas import GroupKind, RunGroup, RunGroups, RunRow
-from imgcls_lab.store import queries, run_columns
+from imgcls_lab.store import queries, replicated, run_columns
+from imgcls_lab.store.replicated import COLUMNS, Head, Member
 from imgcls_lab.store.tables import Run
 
 CHUNK = 500  # runs in one statement
@@ -95,33 +96,6 @@ def _parents() -> Any:
     return sa_select(child.parent_id).where(child.parent_id.is_not(None)).scalar_subquery()
 
 
-class _Member(NamedTuple):
-    """What a group is summed up from."""
-
-    number: int
-    id: str
-    name: str
-    state: str
-    lr: float | None
-    best_metric: str | None
-    best_value: float | None
-    size: int | None
-    created_at: float
-    model_flavour: str
-    lineage: str
-    repetition: str
-
-
-class Head(NamedTuple):
-    """The run whose row a group is. replicates: of a sweep, the runs of each of its trials."""
-
-    name: str
-    replicates: int
-
-
-_COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
-
-
 def keyed(listed: Select[Any], kinds: Sequence[GroupKind]) -> Select[Any]:
     """The numbers of a list, each with its groups. In its first order SQLite reads `ix_runs_listed` and no run."""
     return listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, col(_PARENT.id) == col(Run.parent_id))
@@ -160,24 +134,30 @@ def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> F
 def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str, RunGroup]:
     """Groups by their keys. groups: the numbers of their runs, heads included."""
     numbers = [number for runs in groups.values() for number in runs]
-    members: dict[int, _Member] = {}
+    members: dict[int, Member] = {}
     for start in range(0, len(numbers), CHUNK):
-        asked = sa_select(*_COLUMNS).where(col(Run.number).in_(numbers[start : start + CHUNK]))
-        members |= {row.number: _Member(*row) for row in session.execute(asked)}
+        asked = sa_select(*COLUMNS).where(col(Run.number).in_(numbers[start : start + CHUNK]))
+        members |= {row.number: Member(*row) for row in session.execute(asked)}
     heads = {key.partition(":")[2] for key in groups if not key.startswith("seeds:")}
     known = heads_of(session, heads)
     return {
-        key: _group(key, [members[number] for number in runs if number in members], known)
+        key: _group(session, key, [members[number] for number in runs if number in members], known)
         for key, runs in groups.items()
     }
 
 
 def heads_of(session: Session, run_ids: Iterable[str]) -> dict[str, Head]:
     """What groups need of the runs whose rows they are."""
-    replicates = col(Run.payload)["request"]["replicates"]  # of a folder from elsewhere anything
-    asked = sa_select(col(Run.id), col(Run.name), replicates).where(col(Run.id).in_([*run_ids]))
-    found = session.execute(asked)
-    return {run_id: Head(name, several if isinstance(several, int) else 1) for run_id, name, several in found}
+    request = col(Run.payload)["request"]  # of a folder from elsewhere anything
+    columns = (col(Run.id), col(Run.name), col(Run.state), request["replicates"], request["base"]["seed"])
+    found: dict[str, Head] = {}
+    for run_id, name, state, replicates, seed in session.execute(
+        sa_select(*columns).where(col(Run.id).in_([*run_ids]))
+    ):
+        several = replicates if type(replicates) is int else 1
+        ended = state == RunState.SUCCEEDED.value
+        found[run_id] = Head(run_id, name, ended, several, seed if type(seed) is int else 0)
+    return found
 
 
 def of_sweep(session: Session, run_id: str) -> RunGroup:
@@ -187,7 +167,7 @@ def of_sweep(session: Session, run_id: str) -> RunGroup:
     return summed_up(session, {key: [*numbers]})[key]
 
 
-def _group(key: str, runs: Sequence[_Member], heads: Mapping[str, Head]) -> RunGroup:
+def _group(session: Session, key: str, runs: Sequence[Member], heads: Mapping[str, Head]) -> RunGroup:
     kind, _, of = key.partition(":")
     head = heads.get(of)
     inside = [run for run in runs if run.id != of]
@@ -206,10 +186,10 @@ def _group(key: str, runs: Sequence[_Member], heads: Mapping[str, Head]) -> RunG
         "size": sum(sizes) if sizes else None,
         "created_at": max(run.created_at for run in runs),
     }
-    return RunGroup.model_validate(values | _best(inside, head.replicates if head else 1))
+    return RunGroup.model_validate(values | _best(session, inside, head))
 
 
-def _where(kind: str, of: str, inside: Sequence[_Member]) -> str:
+def _where(kind: str, of: str, inside: Sequence[Member]) -> str:
     """The query that finds the runs of a group, its head left out."""
     if kind == "seeds":
         return f"repetition={of}"
@@ -226,10 +206,10 @@ def _common_name(names: Sequence[str]) -> str:
     return common if len(common) >= LEAST_NAME else names[0]
 
 
-def _best(runs: Sequence[_Member], replicates: int) -> dict[str, Any]:
+def _best(session: Session, runs: Sequence[Member], head: Head | None) -> dict[str, Any]:
     """Best, mean and standard deviation, of the metric that most of the runs watch.
 
-    With replicates the best is the best mean of runs that differ in their seed alone, once all of them have succeeded.
+    With replicates the best is the best mean of a trial's runs, once all of them have succeeded.
     """
     metrics = Counter(run.best_metric for run in runs if run.best_value is not None and run.best_metric)
     if not metrics:
@@ -237,12 +217,8 @@ def _best(runs: Sequence[_Member], replicates: int) -> dict[str, Any]:
     metric = metrics.most_common(1)[0][0]
     rated = [run for run in runs if run.best_metric == metric and run.best_value is not None]
     values = [_value(run) for run in rated]
-    points: dict[str, list[_Member]] = {}
-    for run in rated:
-        if replicates == 1 or run.state == RunState.SUCCEEDED.value:
-            points.setdefault(run.id if replicates == 1 else run.repetition, []).append(run)
-    # more of them are several trials that differ in something that no config has: their mean would say nothing
-    whole = [point for point in points.values() if len(point) == replicates]
+    several = head is not None and head.replicates > 1
+    whole = replicated.whole_trials(session, rated, head) if several and head else [[run] for run in rated]
     better = min if metric in LOWER_IS_BETTER else max
     best = better(whole, key=lambda point: (fmean(map(_value, point)), point[0].id), default=[])
     return {
@@ -255,7 +231,7 @@ def _best(runs: Sequence[_Member], replicates: int) -> dict[str, Any]:
     }
 
 
-def _value(run: _Member) -> float:
+def _value(run: Member) -> float:
     return run.best_value or 0.0
 
 

@@ -237,6 +237,16 @@ def test_a_number_of_replicates_that_cannot_be_is_said_before_anything_is_queued
     assert lab.runs().total == 0
 
 
+def test_a_replicate_that_was_changed_is_left_out_and_that_is_said(few: TrainConfig, own: Settings) -> None:
+    runs = lab.launch(few, replicates=3)
+    runs[2].set(lr=few.lr / 2)
+    runs.wait(timeout=240)
+    assert [run.id for run in runs.changed] == [runs[2].id]
+    assert sorted(runs.values) == sorted(run.id for run in runs[:2])
+    assert runs.title().startswith("2 of 2 replicates finished: accuracy")
+    assert runs.title().endswith(", without 1 run whose settings were changed meanwhile")
+
+
 def test_replicates_have_a_mean_and_a_deviation(few: TrainConfig, own: Settings) -> None:
     runs = lab.launch(few, replicates=2).wait(timeout=240)
     values = [run.view.best.value for run in runs if run.view.best]

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from store_steps import claim, epoch, feed, finish, started
 
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
-from imgcls_lab.schemas import GroupKind, RunEdit, RunGroups, SubmitRequest
+from imgcls_lab.schemas import ChangeRequest, GroupKind, RunEdit, RunGroups, SubmitRequest
 from imgcls_lab.store import Store, queries, run_groups, states
 
 Submit = Callable[..., str]
@@ -178,3 +179,74 @@ def test_the_best_of_a_sweep_with_replicates_is_the_best_mean_of_whole_trials(st
     listed = store.project_pages.detail(store.projects.find("default").id).sweeps[0]
     assert listed.best is not None
     assert listed.best.value == group.best  # on the page of the project, too
+
+
+def ended(store: Store, run_id: str, value: float) -> str:
+    """A run that waits alone, to its end."""
+    claim(store, f"cpu:{run_id}")
+    feed(store, run_id, 1, started(), epoch(1, value))
+    finish(store, run_id, 1, RunState.SUCCEEDED)
+    return run_id
+
+
+def sweep_of(store: Store, **request: object) -> str:
+    payload = {"request": {"base": {"seed": 4}, **request}}
+    sweep = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, name="seeds", payload=payload)).id
+    claim(store, f"cpu:{sweep}")
+    return sweep
+
+
+def test_a_sweep_that_extends_another_has_the_best_mean_of_all_its_replicates(store: Store, submit: Submit) -> None:
+    with Store.open(store.settings, way="sweep") as driver:
+        first, longer = sweep_of(store, replicates=2), sweep_of(store, replicates=3)
+
+        def trial(sweep: str, lr: float, seed: int, value: float) -> str:
+            config = {"root": "/data/pets", "model_flavour": "tiny", "lr": lr, "seed": seed}
+            asked = SubmitRequest(config=config, parent_id=sweep, idempotency_key=f"trial:{lr}:{seed}")
+            return ended(store, driver.runs.submit(asked).id, value)
+
+        for lr, values in ((0.1, (0.9, 0.3)), (0.01, (0.8, 0.6))):
+            for seed, value in zip((4, 5), values, strict=True):
+                trial(first, lr, seed, value)
+        finish(store, first, 1, RunState.SUCCEEDED)
+        best = trial(longer, 0.1, 6, 0.99)
+        trial(longer, 0.01, 6, 0.4)
+        trial(first, 0.1, 7, 0.0)  # of another sweep's seed
+
+    def row() -> tuple[float | None, str | None]:
+        groups = {each.group.head: each.group for each in folded(store).rows if each.group is not None}
+        return groups[longer].best, groups[longer].best_run
+
+    assert row() == (None, None)  # a run of its own with such a seed may still come
+    finish(store, longer, 1, RunState.SUCCEEDED)
+    assert row() == (pytest.approx((0.9 + 0.3 + 0.99) / 3), best)
+    listed = {each.id: each for each in store.project_pages.detail(store.projects.find("default").id).sweeps}
+    assert listed[longer].best is not None
+    assert listed[longer].best.value == row()[0]
+
+
+def test_notebooks_of_a_sweep_are_one_trial_by_their_parameters_but_for_the_seed(store: Store) -> None:
+    sweep = sweep_of(store, replicates=2)
+    ids = {}
+    for (lr, seed), value in {(0.1, 0): 0.9, (0.1, 1): 0.3, (0.01, 0): 0.8, (0.01, 1): 0.7, (0.001, 0): 0.99}.items():
+        payload = {"notebook": "a.ipynb", "parameters": {"lr": lr, "seed": seed}}
+        asked = SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, parent_id=sweep)
+        ids[lr, seed] = store.runs.submit(asked).id
+        folder = store.settings.run_dir(ids[lr, seed])
+        # what its training says is the same for all: the notebook does something else with its parameters
+        (folder / "config.json").write_text(TrainConfig(root="/data/pets", model_flavour="tiny").model_dump_json())
+        ended(store, ids[lr, seed], value)
+    finish(store, sweep, 1, RunState.SUCCEEDED)
+    group = next(each.group for each in folded(store).rows if each.group is not None)
+    assert (group.best, group.best_run) == (pytest.approx(0.75), ids[0.01, 0])
+
+
+def test_a_replicate_that_was_changed_while_it_trained_is_none_any_more(store: Store, submit: Submit) -> None:
+    sweep = sweep_of(store, replicates=2)
+    for seed in (4, 5):
+        run = submit(f"seed={seed}", config={"lr": 0.1, "seed": seed}, parent_id=sweep)
+        if seed == 5:
+            store.runs.change(run, ChangeRequest(fields={"lr": 0.5}))
+        ended(store, run, 0.5)
+    group = next(each.group for each in folded(store).rows if each.group is not None)
+    assert (group.best, group.best_run) == (None, None)
