@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
@@ -87,7 +88,7 @@ class Daemon:
         self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
         self._queue_watch = QueueWatch(clock)
-        self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
+        self._due: defaultdict[str, float] = defaultdict(float)  # when each is due again; at once at first
 
     def run(self) -> int:
         """Until SIGTERM. Exit code 0, also when another daemon lives already; 1 when the database refuses."""
