@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from imgcls_lab.validation_errors import joined
 LrSchedule = Literal["continue", "restart"]
 PAYLOAD = "fork"  # under this key of a run's payload
 STATE = "training_state.json"  # in a checkpoint: how far its training is, as the engine's `state_tree` writes it
+_CHECKPOINT = re.compile(r"a\d{3,9}-s\d{8,12}")  # as `run_layout.checkpoint_name` writes it
 _PAIRS, _TUPLE = "__pairs__", "__tuple__"
 CHECKSUMS = "checksums.json"  # in a checkpoint: its files and their hashes, and so the hash of the whole
 
@@ -152,6 +154,11 @@ def content_hash(checkpoint: Path) -> str:
 def inherited_name(checkpoint: str) -> str:
     """What a parent's checkpoint is called in the fork's folder: before all of the fork's own."""
     return run_layout.checkpoint_name(run_layout.INHERITED, step_of(checkpoint))
+
+
+def checkpoints_in(place: Path) -> list[Path]:
+    """The folders of checkpoints in a folder, by their names; whatever else lies there is passed over."""
+    return [path for path in sorted(place.glob("a*-s*")) if _CHECKPOINT.fullmatch(path.name)]
 
 
 def step_of(checkpoint: str) -> int:

@@ -192,7 +192,8 @@ class RunFolder:
         ended = state in ENDED or state is RunState.LOST
         best, config = self._progress.best, self.config
         manifest = _read_json(self.folder, run_layout.MANIFEST)
-        corrections = (manifest or {}).get("data_revision") or {}
+        corrections = (manifest or {}).get("data_revision")
+        corrections = corrections if isinstance(corrections, dict) else {}
         return RunDetail.model_validate(
             {
                 **self._identity(),

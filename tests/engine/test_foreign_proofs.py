@@ -17,17 +17,21 @@ import pytest
 from pydantic import ValidationError
 
 from imgcls_lab import signing, working_folders
+from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.proofs.bisect import Named, _first_part
+from imgcls_lab.engine import train
+from imgcls_lab.engine.proofs.bisect import Named, _first_part, bisect
 from imgcls_lab.engine.proofs.record import Record
+from imgcls_lab.engine.proofs.reproduce import reproduce
 from imgcls_lab.engine.proofs.rerun import prepare, workplace
-from imgcls_lab.engine.proofs.verify import first_difference
+from imgcls_lab.engine.proofs.verify import first_difference, verify
 from imgcls_lab.engine.proofs.watch import Watched
 from imgcls_lab.engine.training import attempt_context, plugins
-from imgcls_lab.errors import ConfigError
+from imgcls_lab.errors import ConfigError, ModelError
 from imgcls_lab.events import Changed, Metrics
 from imgcls_lab.forks import HistoryFile
 from imgcls_lab.run_changes import MAX_RUN_CHANGES, changes_at_steps, parse, with_obeyed
+from imgcls_lab.schemas import VerifyRequest
 from imgcls_lab.settings import Settings
 
 GOOD, EVIL = b"x = 1\n", b"raise SystemExit('executed')\n"
@@ -157,3 +161,53 @@ def test_batches_of_different_size_are_the_cause(tmp_path: Path) -> None:
     other = Watched(step=1, images=["a", "b", "c", "d"], labels=["x", "y", "x", "y"], outputs=[("conv", "2")])
     found = _first_part(one, other, runs)
     assert (found.part, found.sentence) == ("batch", "the step trains on 2 images in “one” and 4 in “other”")
+
+
+def damaged(whole: str) -> dict[str, str]:
+    """Manifests as a full disk, an editor or somebody else leaves them."""
+    content = json.loads(whole)
+    parts: dict[str, Any] = {
+        "config": ["lr"], "hardware": "a machine", "python": "3.11", "packages": ["torch"], "data": [], "threads": "4",
+        "precision": 16, "plugins": [{"name": "01-x.py"}], "code": [], "git": {"commit": 1}, "device": 0, "version": 3,
+    }  # fmt: skip
+    found = {f"{name} of another form": json.dumps({**content, name: value}) for name, value in parts.items()}
+    found |= {f"no {name}": json.dumps({**content, name: None}) for name in ("config", "packages", "data", "python")}
+    unusable = {**content, "config": {**content["config"], "lr": "fast"}}
+    return found | {
+        "cut": whole[: len(whole) // 2], "empty": "", "a list": "[]", "a number": "1", "deep": "[" * 100_000,
+        "unusable": json.dumps(unusable),
+    }  # fmt: skip
+
+
+def test_a_damaged_manifest_is_named_with_what_to_do(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    train(make_config(epochs=1), tmp_path / "run")
+    file, run = tmp_path / "run/manifest.json", Named(tmp_path / "run", "run")
+    whole = file.read_text()
+    for name, text in damaged(whole).items():
+        file.write_text(text)
+        for prove in (
+            lambda: verify(tmp_path / "run"),
+            lambda: bisect(run, run),
+            lambda: reproduce(tmp_path / "run", tmp_path / "env", VerifyRequest.model_validate({})),
+        ):
+            with pytest.raises(ModelError) as refused:
+                prove()
+            assert refused.value.reason == "damaged", name
+            assert str(file) in str(refused.value), name
+        assert RunFolder(tmp_path / "run").run() is not None, name
+    assert not (tmp_path / "env").exists()
+    file.write_text(json.dumps({**json.loads(whole), "data_revision": ["x"]}))
+    assert RunFolder(tmp_path / "run").run().data_revision is None
+
+
+def test_what_else_is_damaged_is_named_too(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    train(make_config(epochs=2, save_every_epochs=1), tmp_path / "run")
+    (tmp_path / "run/checkpoints/a-backup-s1.old").mkdir()  # somebody's copy is no checkpoint
+    ((tmp_path / "run/checkpoints/epoch-0001").resolve() / "checksums.json").unlink()
+    with pytest.raises(ModelError, match=r"checksums\.json") as refused:
+        verify(tmp_path / "run", VerifyRequest(at="1"))
+    assert refused.value.reason == "damaged"
+    (tmp_path / "run/config.json").unlink()
+    with pytest.raises(ModelError, match=r"config\.json"):
+        verify(tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".again-*"))

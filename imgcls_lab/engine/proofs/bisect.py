@@ -19,7 +19,7 @@ from imgcls_lab.engine.proofs.verify import first_difference, recorded, started_
 from imgcls_lab.engine.proofs.watch import Watched
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.errors import ConflictError, ModelError
-from imgcls_lab.forks import Beginning, step_of
+from imgcls_lab.forks import Beginning, checkpoints_in, step_of
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import Bisection, Difference
 
@@ -129,7 +129,7 @@ class _Search:
             record = compute(again, rerun, self._on_phase, self._stopped)
             own = [step for step in self._records[number].steps if (at.step if at else 0) < step <= until]
             if (wrong := first_difference(self._records[number], record, own)) is not None:
-                now = manifest.read(again) or content
+                now = manifest.read_whole(again) or content
                 side = Side(run.folder, content, self._records[number], causes.config_of(content))
                 found = causes.differences(side, Side(again, now, record, causes.config_of(now)))
                 why = "; ".join(each.text for each in found) or "nothing that is recorded differs"
@@ -146,7 +146,7 @@ class _Search:
 
 def _checkpoint_before(folder: Path, step: int) -> Beginning | None:
     """The newest checkpoint that a run keeps at that step or before; None: it is computed from its beginning."""
-    kept = [path for path in (folder / run_layout.CHECKPOINTS).glob("a*-s*") if 0 < step_of(path.name) <= step]
+    kept = [path for path in checkpoints_in(folder / run_layout.CHECKPOINTS) if 0 < step_of(path.name) <= step]
     for path in sorted(kept, key=lambda each: step_of(each.name), reverse=True):
         try:
             return Beginning.read(path)

@@ -73,6 +73,18 @@ def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning |
 
     What the first attempt has decided holds, unless the run's config has been changed there.
     """
+    try:
+        return _prepare(folder, again, manifest, at)
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str | os.PathLike) else folder
+        raise ModelError(
+            f"The run cannot be computed again: “{os.fspath(name)}” cannot be read or written ({error.strerror}). Put "
+            "it back from a copy of the run's folder, or free some space.",
+            reason="damaged",
+        ) from error
+
+
+def _prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning | None) -> TrainConfig:
     again.mkdir(mode=0o700)
     saved = TrainConfig.parse_saved(run_paths.read_plain(folder, run_layout.CONFIG))
     record: plugins.Record = manifest.get("plugins", [])
@@ -81,7 +93,7 @@ def prepare(folder: Path, again: Path, manifest: dict[str, Any], at: Beginning |
     decided = {name: manifest[key] for name, key in _DECIDED.items() if first.get(name) == getattr(saved, name)}
     own: dict[str, Any] = {
         "ckpt_dir": None, "tb_root": None, "tensorboard_evaluation": False, "tensorboard_histograms": False,
-        "log_every": first["log_every"], "plugins": [*map(str, checked)],
+        "log_every": first.get("log_every", saved.log_every), "plugins": [*map(str, checked)],
     }  # fmt: skip
     if at is not None:
         saved = run_changes.changed(saved, at.changed)

@@ -21,7 +21,7 @@ from imgcls_lab.engine.proofs.rerun import OnPhase, Rerun, compute, prepare, wor
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.training.weights_hash import HASH_EVERY
 from imgcls_lab.errors import ConflictError, ModelError, NotFoundError
-from imgcls_lab.forks import Beginning, step_of
+from imgcls_lab.forks import Beginning, checkpoints_in, step_of
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import Certificate, VerifyRequest
 
@@ -63,7 +63,7 @@ def verify(
         config = prepare(folder, again, before, at)
         _check_device(before, config)
         repeated = compute(again, Rerun(at, until, HASH_EVERY), on_phase, stopped)
-        after = manifest.read(again)
+        after = manifest.read_whole(again)
         if after is None:
             raise ModelError("The steps could not be computed again: the process wrote no manifest.")
         sides = Side(folder, before, record, config), Side(again, after, repeated, config)
@@ -73,8 +73,8 @@ def verify(
 
 
 def recorded(folder: Path) -> tuple[dict[str, Any], Record]:
-    """The manifest and the events of a run. Raises ConflictError where there is nothing to compare."""
-    found, record = manifest.read(folder), Record.read(folder)
+    """The manifest and the events of a run. Raises ConflictError: nothing to compare; ModelError: it is damaged."""
+    found, record = manifest.read_whole(folder), Record.read(folder)
     if found is None or not record.steps:
         raise ConflictError(
             "This run has trained no step yet, so there is nothing to compare. Verify it when it has.",
@@ -97,7 +97,7 @@ def started_at(record: Record) -> int:
 def _beginning(folder: Path, name: str) -> Beginning:
     """A checkpoint: its name, best, last, an epoch (12) or “step 340”. Raises NotFoundError, ModelError."""
     place = folder / run_layout.CHECKPOINTS
-    names = {path.name: path.name for path in place.glob("a*-s*")}
+    names = {path.name: path.name for path in checkpoints_in(place)}
     names |= {f"step {step_of(each)}": each for each in sorted(names)}  # of two attempts the later one
     for path in (place / run_layout.BEST, place / run_layout.LAST, *place.glob("epoch-*")):
         if path.is_dir():

@@ -16,22 +16,95 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.engine import hardware
+from imgcls_lab.errors import ConfigError, ModelError
 from imgcls_lab.repository import state_of
 
 
+class _Plugin(BaseModel):
+    name: str
+    sha256: str
+
+
+class _Python(BaseModel):
+    version: str
+
+
+class _Data(BaseModel):
+    fingerprint: str
+
+
+class _Git(BaseModel):
+    commit: str
+    diff: str
+    diff_cut: bool = False
+
+
+class _Form(BaseModel):
+    """What is read of a manifest where a run is computed again; all else may be of any form."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: str
+    config: dict[str, Any]
+    device: str
+    hardware: dict[str, str | int | float | list[Any] | dict[str, Any] | None]
+    python: _Python
+    packages: dict[str, str]
+    data: _Data
+    threads: int
+    precision: str
+    plugins: list[_Plugin] = []
+    code: dict[str, str] = {}
+    git: _Git | None = None
+
+
 def read(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier attempt, its config under the names of today; None if no attempt wrote one."""
+    """The manifest of an earlier attempt, its config under the names of today; None if none can be read."""
     try:
-        data: dict[str, Any] = run_paths.read_json(folder, run_layout.MANIFEST)
+        data = run_paths.read_json(folder, run_layout.MANIFEST)
     except (FileNotFoundError, ValueError):
         return None
+    if not isinstance(data, dict) or not isinstance(data.get("config"), dict):
+        return None
     return {**data, "config": upgraded(data["config"])}
+
+
+def read_whole(folder: Path) -> dict[str, Any] | None:
+    """As `read`, with all that computes the run again; None if no attempt wrote one. Raises ModelError: it is damaged.
+
+    The folder may come from anybody.
+    """
+    try:
+        data = run_paths.read_json(folder, run_layout.MANIFEST)
+        _Form.model_validate(data)
+        return {**data, "config": TrainConfig.parse_saved(data["config"]).model_dump(mode="json")}
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise _damaged(
+            folder, f"“{'.'.join(map(str, error.errors()[0]['loc'])) or 'it'}” is not as it was written"
+        ) from error
+    except ConfigError as error:
+        raise _damaged(folder, f"its config cannot be used ({error})") from error
+    except OSError as error:
+        raise _damaged(folder, str(error.strerror)) from error
+    except ValueError as error:
+        raise _damaged(folder, "it is no whole JSON") from error
+
+
+def _damaged(folder: Path, why: str) -> ModelError:
+    return ModelError(
+        f"“{folder / run_layout.MANIFEST}” is damaged, so nothing says how the run was computed: {why}. Put it back "
+        "from a copy of the run's folder; else train the run again.",
+        reason="damaged",
+    )
 
 
 def write(folder: Path, config: TrainConfig, device: torch.device, decisions: dict[str, Any]) -> None:
