@@ -14,6 +14,7 @@ from imgcls_lab.cli import app
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.schemas import Series
 from imgcls_lab.settings import Settings
+from imgcls_lab.widgets.short_names import short_names
 from imgcls_lab.widgets.static_comparison import comparison_svg
 
 
@@ -76,3 +77,28 @@ def test_a_still_picture_draws_a_hundred_runs_no_two_alike() -> None:
     drawn = comparison_svg([(f"run {n}", each) for n, each in enumerate(series)], "accuracy", fraction=True)
     strokes = re.findall(r"<polyline points=\"[^\"]*\" fill=\"none\" ([^>]*)>", drawn)
     assert len(set(strokes)) == 100
+
+
+def test_a_still_picture_keeps_what_sets_the_trials_apart() -> None:
+    curve = Series(run_id="r", tag="t", step=[1, 2], epoch=[1, 2], time=[1, 2], value=[0.1, 0.5], thinned=False)
+    ends = [f"lr={lr} batch_size={size}" for lr in ("0.003", "0.0003") for size in (32, 64)]
+    shared = "rates and batches of the digits:"
+    drawn = comparison_svg([(f"{shared} {end}", curve) for end in ends], "accuracy", fraction=True)
+    written = re.findall(r"<text [^>]*>([^<]*)</text>", drawn)
+    assert [text for text in written if "=" in text] == ends
+    assert written.count(shared) == 1
+
+
+def test_a_long_name_in_a_still_picture_loses_keys_before_values() -> None:
+    names = [f"all the rates, once more: lr={lr} batch_size=64 weight_decay=0.05" for lr in ("0.003", "0.0003")]
+    shared, short = short_names(names, 36)
+    assert shared == "all the rates, once more:"
+    assert [[word.partition("=")[2] for word in name.split(" ")] for name in short] == [
+        ["0.003", "64", "0.05"],
+        ["0.0003", "64", "0.05"],
+    ]
+    assert max(map(len, short)) <= 36
+    assert short_names(["digits", "slower"], 36) == ("", ["digits", "slower"])
+    assert short_names(["the digits a", "the digits b"], 10) == ("the digits", ["a", "b"])
+    _, cut = short_names(["a" * 60 + "1", "a" * 60 + "2"], 20)
+    assert [(len(name), name[-1]) for name in cut] == [(20, "1"), (20, "2")]

@@ -6,6 +6,7 @@ import { seriesColour } from '../ui/theme';
 import { useIsLit, useLights } from './highlight';
 import type { Group } from './groups';
 import type { LineStyle } from './line_styles';
+import { shortNames } from './short_names';
 import '../ui/button.css';
 import '../ui/chart.css';
 import './legend.css';
@@ -24,7 +25,7 @@ export const Key = ({ style }: { style: LineStyle }) => (
   </svg>
 );
 
-function Item({ group, value, shown, onToggle }: ItemProps) {
+function Item({ group, name, value, shown, onToggle }: ItemProps) {
   const lit = useIsLit(group.key);
   const lights = useLights(group.key);
   return (
@@ -39,7 +40,7 @@ function Item({ group, value, shown, onToggle }: ItemProps) {
         {...lights}
       >
         <Key style={group.style} />
-        <span className="imgcls-clip">{group.title}</span>
+        <span>{name}</span>
         <span className="imgcls-num">{value}</span>
       </button>
     </li>
@@ -48,6 +49,8 @@ function Item({ group, value, shown, onToggle }: ItemProps) {
 
 interface ItemProps {
   group: Group;
+  /** Its title, shortened. */
+  name: string;
   value: string;
   shown: boolean;
   onToggle: (key: string, alone: boolean) => void;
@@ -59,6 +62,8 @@ interface LegendProps {
   hidden: ReadonlySet<string>;
   onHide: (hidden: ReadonlySet<string>) => void;
 }
+
+const LETTERS = 36; // of a name
 
 /** What a run or a group came to, in a word. */
 function valueOf(group: Group, runs: readonly Run[]): string {
@@ -75,13 +80,19 @@ export function CompareLegend({ groups, runs, hidden, onHide }: LegendProps) {
     if (!next.delete(key)) next.add(key);
     onHide(next);
   };
+  const [shared, names] = shortNames(
+    groups.map(group => group.title),
+    LETTERS,
+  );
   return (
     <div className="imgcls-compare-legend" role="group" aria-label="Legend of all charts">
+      {shared && <span className="imgcls-clip imgcls-compare-shared">{shared}</span>}
       <ul className="imgcls-legend" tabIndex={groups.length > 24 ? 0 : undefined} aria-label="Lines">
-        {groups.map(group => (
+        {groups.map((group, place) => (
           <Item
             key={group.key}
             group={group}
+            name={names[place]!}
             value={valueOf(group, runs)}
             shown={!hidden.has(group.key)}
             onToggle={toggle}
