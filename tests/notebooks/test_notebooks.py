@@ -86,9 +86,9 @@ def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
 
 def test_a_sweep_says_which_settings_are_best_and_how_much_is_chance(own: Settings, tmp_path: Path) -> None:
     _, outputs = execute("sweep", tmp_path)
-    assert re.search(r"accuracy \d+\.\d%, standard deviation \d+\.\d%", said(outputs["seeds"]))
     grid = next(sweep for sweep in lab.sweeps() if sweep.name == "rates and batches")
     assert grid.results()["state"].tolist() == ["succeeded"] * 4
+    assert re.search(r"3 of 3 replicates finished: accuracy \d+\.\d ± \d+\.\d %", said(outputs["seeds"]))
     best = grid.results()["accuracy"].idxmax()
     assert said(outputs["best"]).count(f"lr={grid.results()['lr'][best]}") == 1
     assert "4 of 4 trials" in said(outputs["sweep"])  # brought up to date when it ended
