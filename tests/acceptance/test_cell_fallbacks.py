@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 from browser.conftest import PICTURES, Desk, Lab, browser, context, started
-from browser.notebook_cells import notebook_file, open_notebook, run_cell, save, wait_for_points
+from browser.notebook_cells import (
+    end_kernels,
+    notebook_file,
+    open_notebook,
+    run_cell,
+    save,
+    show_notebook,
+    wait_for_points,
+)
 from playwright.sync_api import BrowserContext, expect
 from saved_cells import LAUNCH, accuracy_of, cells_of, run_of
 
@@ -37,7 +45,7 @@ class Crippled(Lab):
             off = {"ServerApp": {"jpserver_extensions": {"imgcls_lab": False}}}
             (config / "jupyter_server_config.json").write_text(json.dumps(off))
         if page:
-            (config / "labconfig").mkdir()
+            (config / "labconfig").mkdir(exist_ok=True)
             (config / "labconfig" / "page_config.json").write_text(
                 json.dumps({"disabledExtensions": {"imgcls-lab": True}})
             )
@@ -108,3 +116,24 @@ def test_a_kernel_with_another_home_feeds_the_cell_which_names_both(desk: Desk, 
         for run in api_context.store(settings).runs.list(states=[RunState.QUEUED, *LIVE]).items:
             api_context.store(settings).runs.set_desired_state(run.id, DesiredState.KILL)
         client.stop(settings, stop_runs=True)
+
+
+@pytest.mark.parametrize("lab", [{"server": False, "page": False}], indirect=True)
+def test_saved_while_its_run_goes_on_a_cell_is_a_picture_where_extension_and_kernel_are_gone(desk: Desk) -> None:
+    open_notebook(desk, LAUNCH.format(epochs=200, name="left alone"))
+    cell = run_cell(desk, 0)
+    expect(cell.locator(".imgcls-live [data-state=running]")).to_be_visible(timeout=180_000)
+    wait_for_points(desk, cell, wait_for_points(desk, cell, 0))
+    save(desk)
+    (output,) = cells_of(notebook_file(desk))
+    assert "(as of " in "".join(output["data"]["text/plain"])
+    assert WIDGET_TYPE not in output["data"]
+    end_kernels(desk)
+    desk.page.goto("about:blank")
+    desk.lab.without(server=False, page=True)  # type: ignore[attr-defined]
+    show_notebook(desk)
+    shown = desk.page.locator(".jp-Notebook .jp-CodeCell .jp-OutputArea-output").first
+    expect(shown.get_by_alt_text("Curves of left alone")).to_be_visible(timeout=60_000)
+    expect(shown).to_contain_text("(as of ")
+    expect(desk.page.locator(".imgcls-live")).to_have_count(0)
+    desk.page.screenshot(path=PICTURES / "cell-no-page-reopened.png")

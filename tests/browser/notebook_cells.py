@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 
 import nbformat
@@ -49,7 +51,14 @@ def save(desk: Desk, file: Path | None = None) -> None:
     file = file or notebook_file(desk)
     before = file.read_bytes()
     desk.page.locator("body").press("Control+s")
-    desk.until(lambda: file.read_bytes() != before, 60, lambda: "the notebook was not written")
+    desk.until(lambda: _whole(file) and file.read_bytes() != before, 60, lambda: "the notebook was not written")
+
+
+def _whole(file: Path) -> bool:
+    """Whether all of a notebook is written: the server empties its file before."""
+    with contextlib.suppress(ValueError):
+        return isinstance(json.loads(file.read_bytes()), dict)
+    return False
 
 
 def end_kernels(desk: Desk) -> None:

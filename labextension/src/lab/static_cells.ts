@@ -40,22 +40,19 @@ export function* runOutputs(model: NotebookModel | null): Generator<Named> {
     }
 }
 
-/** Put what is kept of a run into an output; of a run that has ended without its widget. */
-export function apply({ output, id }: Named, cell: StaticCell): void {
-  const { [WIDGET_TYPE]: widget, ...rest } = output.data;
+/** Put what is kept of a run into an output whose run the server knows, without the kernel's widget: where the file is
+ * opened later without that kernel and this extension, Lab would choose the widget and not the picture, and miss it. */
+export function apply({ output, id }: Named, cell?: StaticCell): void {
+  const rest = Object.fromEntries(Object.entries(output.data).filter(([kind]) => kind !== WIDGET_TYPE));
   const before = output.data[RUN_TYPE] as ReadonlyPartialJSONObject;
-  const data = {
-    ...rest,
-    ...(widget !== undefined && !cell.ended ? { [WIDGET_TYPE]: widget } : {}),
-    ...cell.data,
-    [RUN_TYPE]: { ...before, run_id: id, kept: cell.kept },
-  };
-  output.setData({ data, metadata: { ...output.metadata, ...cell.metadata } });
+  const kept = cell && { ...cell.data, [RUN_TYPE]: { ...before, run_id: id, kept: cell.kept } };
+  output.setData({ data: { ...rest, ...kept }, metadata: { ...output.metadata, ...cell?.metadata } });
 }
 
 /** Keeps the cells of one notebook. */
 export class StaticCells {
   readonly #cells = new Map<string, StaticCell>();
+  readonly #served = new Set<string>(); // runs that the server knows
   readonly #asked = new Map<string, number>(); // when each run was asked for, in ms
   readonly #waiting = new Set<string>(); // runs that will be asked for
   readonly #stop = new AbortController();
@@ -92,11 +89,13 @@ export class StaticCells {
   readonly save = (): void => {
     for (const named of runOutputs(this.model())) {
       const cell = this.#cells.get(named.id);
-      if (cell && cell.kept !== named.kept) apply(named, cell);
+      const newer = cell && cell.kept !== named.kept ? cell : undefined;
+      if (newer || (this.#served.has(named.id) && WIDGET_TYPE in named.output.data)) apply(named, newer);
     }
   };
 
   #changed(run: Run): void {
+    this.#served.add(run.id);
     const mark = markOf(run);
     if (this.#cells.get(run.id)?.kept === mark) return;
     for (const { id, kept } of runOutputs(this.model()))
@@ -117,6 +116,7 @@ export class StaticCells {
     try {
       const cell = await this.source.query('staticCell', { id }, this.#stop.signal);
       this.#cells.set(id, cell);
+      this.#served.add(id);
       if (cell.ended) this.save();
     } catch (error) {
       if (!(error instanceof SourceError) && !this.isDisposed) throw error;

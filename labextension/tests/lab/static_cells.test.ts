@@ -54,7 +54,7 @@ describe('what a notebook keeps of its cells', () => {
     expect(mine.data['text/plain']).toBe('old'); // a live run makes no notebook dirty
     cells.save();
     expect(mine.data['text/plain']).toBe('epoch 2');
-    expect(WIDGET_TYPE in mine.data).toBe(true);
+    expect(WIDGET_TYPE in mine.data).toBe(false); // the server shows it, with or without the kernel
     expect(mine.data[RUN_TYPE]).toMatchObject({ run_id: 'r1', home: '/h', kept: 'running 1 2' });
     cells.save();
     expect(mine.writes).toBe(1); // nothing is new
@@ -86,6 +86,28 @@ describe('what a notebook keeps of its cells', () => {
     cells.open();
     await vi.waitFor(() => expect(stale.data['text/plain']).toBe('stale failed'));
     expect([done.writes, gone.writes]).toEqual([0, 0]);
+    cells.dispose();
+  });
+
+  it('holds the widget of a run only where the server does not know it', async () => {
+    const source = new FakeSource({
+      staticCell: () => cell('running 1 2', 'epoch 2'),
+      runs: () => ({ items: [], counts: {}, owners: [] }),
+    });
+    const [known, unknown] = [runOutput('r1', 'running 1 2'), runOutput('elsewhere', 'running 1 2')];
+    const cells = new StaticCells(source, () => notebook(known, unknown));
+    cells.save();
+    expect([known.writes, unknown.writes]).toEqual([0, 0]);
+    source.on('runs').push({ kind: 'runs', changed: [aRun({ epoch: 2.5 })], deleted: [] });
+    await vi.waitFor(() => {
+      cells.save();
+      expect(WIDGET_TYPE in known.data).toBe(false);
+    });
+    expect(known.data).toMatchObject({
+      [RUN_TYPE]: { run_id: 'r1', kept: 'running 1 2' },
+      'text/plain': 'old',
+    });
+    expect([known.writes, unknown.writes]).toEqual([1, 0]);
     cells.dispose();
   });
 
