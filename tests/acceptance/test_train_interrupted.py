@@ -41,7 +41,9 @@ class Importer:
 
 class Screen(training.LineScreen):
     def on_event(self, event):
+        global step
         if step is not None and getattr(event, "step", -1) == step:
+            step = None
             os.kill(os.getpid(), signal.SIGINT)
         super().on_event(event)
 
@@ -229,8 +231,13 @@ def test_what_ended_with_an_error_leaves_no_memory_behind(
     assert said.split()[-3:] == ["bytes", "alive", "0"], said[-2000:]
 
 
-def test_the_tests_interrupt_before_and_after_a_run_has_its_folder(few: TrainConfig, own: Settings) -> None:
-    assert "interrupted" in printed(INTERRUPTED.format(module="torch", step=None, config=few.model_dump_json()))
-    assert not list(own.runs_dir.glob("2*"))
-    printed(INTERRUPTED.format(module="nothing", step=3, config=few.model_dump_json()))
-    assert len(list(own.runs_dir.glob("2*"))) == 1
+def test_the_tests_interrupt_before_the_first_step_and_after_it(few: TrainConfig, own: Settings) -> None:
+    steps = []
+    for module, step in (("torch", None), ("nothing", 3)):
+        known = set(own.runs_dir.glob("2*"))
+        printed(INTERRUPTED.format(module=module, step=step, config=few.model_dump_json()))
+        (folder,) = set(own.runs_dir.glob("2*")) - known
+        run = RunFolder(folder).run()
+        assert run.state is RunState.STOPPED, run.message
+        steps.append(run.step)
+    assert steps[0] == 0 < steps[1]
