@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.rungs import halves
-from imgcls_lab.batch.sweep_spec import grid, higher_is_better, point_of, pruner_of, trials_budget
+from imgcls_lab.batch.sweep_spec import grid, higher_is_better, most_trials, point_of, pruner_of, trials_budget
 from imgcls_lab.config.saved import FORMER_FIELDS, upgraded
 from imgcls_lab.errors import InputError
 from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
@@ -85,9 +85,8 @@ class Study:
         """Whether there is another trial: an enqueued one, or one more of the budget."""
         if self.trials(TrialState.WAITING):
             return True
-        budget = trials_budget(self.request)
         beforehand = self.request.strategy == "grid" or halves(self.request)
-        return not beforehand and (budget is None or self.budget_used() < budget)
+        return not beforehand and self.budget_used() < most_trials(self.request)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────
     def ask(self) -> FrozenTrial:

@@ -118,6 +118,9 @@ class SweepDriver:
                 f"{'has' if view.holes == 1 else 'have'} no result; fill the sweep to run them.",
                 flush=True,
             )
+        if trials_budget(self._request) is None and self._has_budget():
+            runs = counted(self._study.budget_used() * self._request.replicates, "run")
+            print(f"It has {runs}, the most that a sweep may have; its epochs are not used up.", flush=True)
         results = len(self._study.trials(TrialState.COMPLETE, TrialState.PRUNED))
         if view.trials and not results:
             first = next((trial for trial in view.trials if trial.message), None)

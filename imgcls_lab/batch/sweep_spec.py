@@ -17,7 +17,7 @@ from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.schemas import BracketView, Choices, Pruner, Range, Scalar, SweepRequest
-from imgcls_lab.schemas.limits import MAX_ALL_CHOICES
+from imgcls_lab.schemas.limits import MAX_ALL_CHOICES, MAX_TRIALS
 from imgcls_lab.validation_errors import closest, field_names, joined, problems
 
 MAX_CELLS = 2000  # of a grid
@@ -213,6 +213,12 @@ def trials_budget(request: SweepRequest) -> int | None:
     if request.trials is None and request.epochs is None:
         return USUAL_TRIALS
     return request.trials
+
+
+def most_trials(request: SweepRequest) -> int:
+    """How many trials it may ask for at most, also where its budget is in epochs: trials that fail train none."""
+    most = MAX_TRIALS // request.replicates
+    return min(trials_budget(request) or most, most)
 
 
 def brackets(request: SweepRequest) -> list[BracketView]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,8 +67,9 @@ def run_notebook(  # noqa: PLR0917
         return
     given = read_texts(source.parameters, (pair.split("=", 1) for pair in parameters or ()))
     shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
+    since = time.time()
     run = api.launch_notebook(notebook, given, device=device, host=host, **shared)
-    queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
+    queued(run, f"Follow it: {program()} logs -f {run.id}", since=since, wait=wait, as_json=as_json)
     if wait and not as_json:
         say(f"Executed notebook: {run.notebook}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -44,8 +45,10 @@ def fork(  # noqa: PLR0917
     for option in ("at", "on_schedule", "name", "self"):  # names of Python's arguments
         if option in fields:
             raise InputError(f"“{option}” is no setting of a run; `{program()} fork --help` lists the options.")
+    since = time.time()
     child = api.run(run_id).fork(at, on_schedule=on_schedule, name=name, **fields)
-    queued(child, f"In what they differ: {program()} compare {run_id} {child.id}", wait=wait, as_json=as_json)
+    hint = f"In what they differ: {program()} compare {run_id} {child.id}"
+    queued(child, hint, since=since, wait=wait, as_json=as_json)
 
 
 def extend(  # noqa: PLR0917
@@ -59,8 +62,9 @@ def extend(  # noqa: PLR0917
     """Queue a run that goes on from the last checkpoint of another one, to more epochs."""
     from imgcls_lab import api
 
+    since = time.time()
     child = api.run(run_id).extend(epochs, on_schedule=on_schedule, name=name)
-    queued(child, f"Its curve: {program()} show {child.id}", wait=wait, as_json=as_json)
+    queued(child, f"Its curve: {program()} show {child.id}", since=since, wait=wait, as_json=as_json)
 
 
 def lineage(run_id: RunId, as_json: Json = False) -> None:

@@ -115,13 +115,18 @@ def warn_unattended(views: Iterable[RunView]) -> None:
         say(sentence, err=True)
 
 
-def queued(run: Run, hint: str, *, wait: bool, as_json: bool) -> None:
+def queued(run: Run, hint: str, *, since: float, wait: bool, as_json: bool) -> None:
     """Say that a run is queued, and wait for it where that was asked for. hint: what to do next, for who does not wait.
 
+    since: when that was asked for. A run that is older was asked for before, and that is said with what it came to.
     Raises ImgclsError with the run's own sentence where it was waited for and has failed.
     """
+    from imgcls_lab.run_sentence import line
+
     if not as_json:
-        say(f"Queued as {run.id} ({run.name}).")
+        view = run.view
+        there = f"It is there already, as {run.id}: {line(view)}. Nothing was queued."
+        say(there if view.created_at < since else f"Queued as {run.id} ({run.name}).")
     if wait:
         run.wait()
     if as_json:

@@ -267,9 +267,10 @@ def retrain(  # noqa: PLR0917
     """Train again from a run's best model, on the corrected data set: a third of the epochs, a lower rate."""
     from imgcls_lab import api
 
+    since = time.time()
     child = api.run(run_id).retrain(revision, name=name, **read_settings(settings))
     hint = f"What it fixed and broke, once it has ended: {program()} flips {child.id}"
-    queued(child, hint, wait=wait, as_json=as_json)
+    queued(child, hint, since=since, wait=wait, as_json=as_json)
 
 
 def claim(

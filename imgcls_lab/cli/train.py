@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,8 +97,9 @@ def launch(  # noqa: PLR0917
     shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
     shared |= {"tags": tag or (), "device": device, "gpus": gpus, "host": host}
     if replicates is None:
+        since = time.time()
         run = api.launch(given, **shared)
-        queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
+        queued(run, f"Follow it: {program()} logs -f {run.id}", since=since, wait=wait, as_json=as_json)
         return
     several = api.launch(given, replicates=replicates, **shared)
     if not as_json:

@@ -145,6 +145,19 @@ def test_a_search_that_was_killed_suggests_what_it_would_have_suggested(tmp_path
     assert len({item["lr"] for item in straight}) == 9
 
 
+def test_a_budget_in_epochs_has_an_end_also_where_trials_train_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgcls_lab.batch.sweep_spec.MAX_TRIALS", 7)
+    asked = request({"lr": {"low": 1e-5, "high": 1.0}}, strategy="tpe", epochs=10**9, replicates=2)
+    study, asks = Study(tmp_path, asked), 0
+    while study.has_more():
+        study.tell(study.ask(), None, TrialState.FAIL)
+        asks += 1
+        assert asks < 10
+    assert asks == 3  # seven runs have room for three trials of two
+
+
 def test_a_grid_is_queued_once_however_often_its_study_is_opened(tmp_path: Path) -> None:
     asked = request({"lr": [1e-3, 1e-2], "batch_size": [16, 32]})
     study = Study(tmp_path, asked)

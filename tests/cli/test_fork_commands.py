@@ -19,6 +19,9 @@ def test_a_run_is_forked_extended_and_shown_as_a_tree(imgcls: Command, few: Trai
     parent = json.loads(launched.out)["id"]
     forked = json.loads(imgcls("fork", parent, "--at", "1", "--set", "lr=1e-5", "--wait", "--json").out)
     assert (forked["state"], forked["fork_step"], forked["parent_id"], forked["lr"]) == ("succeeded", 5, parent, 1e-5)
+    again = imgcls("fork", parent, "--at", "1", "--set", "lr=1e-5")
+    assert f"It is there already, as {forked['id']}: {forked['name']} has finished" in again.out
+    assert "Nothing was queued." in again.out
     extended = imgcls("extend", forked["id"], "--epochs", "3", "--on-schedule", "restart")
     assert extended.code == 0
     assert "digits, to 3 epochs" in extended.out
