@@ -53,6 +53,8 @@ export function Timeline({ sweep }: { sweep: Sweep }) {
       </h3>
       <svg
         viewBox={`0 0 ${WIDTH * 2} ${lanes.length * height}`}
+        preserveAspectRatio="none"
+        style={{ '--imgcls-lanes': lanes.length } as React.CSSProperties}
         role="img"
         aria-label="Timeline of the trials"
       >

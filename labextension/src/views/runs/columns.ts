@@ -70,7 +70,7 @@ const OF_RUNS: Record<string, Shown> = {
   state: { width: 112, left: true, show: run => run.state },
   owner: { width: 84, left: true, show: run => run.owner || '–' },
   project: { width: 96, left: true, show: run => run.project },
-  model: { width: 96, least: 66, left: true, show: modelOf, whole: run => run.model_flavour },
+  model: { width: 170, least: 66, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
   lr: { title: 'lr', width: 112, least: 62, show: run => settingText(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },

@@ -5,7 +5,7 @@ import { widthOf, type Column } from './columns';
 
 export const CHECK = 30; // width of the boxes
 const NAME = 160; // least width of the names
-const WHOLE_NAME = 270; // in which most names, and what kind of group it is, are read whole
+const WHOLE_NAME = 230; // in which most names, and what kind of group it is, are read whole
 
 /** Columns that leave for want of room, the first one first. */
 const LEAVE: readonly string[] = ['size', 'epoch', CURVE, 'ran', 'lr', 'model', 'owner', 'created'];
