@@ -79,9 +79,9 @@ def test_a_warm_model_answers_within_a_second(inference_client: InferenceClient,
         return inference_client.ask(Message({"do": "predict", "model": str(model), "name": "photo.jpg"}, photo()))
 
     cold = seconds(predict)
-    warm = min(seconds(predict) for _ in range(3))
+    warm = min(seconds(predict) for _ in range(10))  # the least: what else runs here is not of it
     kept = {"do": "tried", "image": predict().header["image"], "class": 3, "size": 512}
-    cam = min(seconds(lambda: inference_client.ask(Message(kept))) for _ in range(3))
+    cam = min(seconds(lambda: inference_client.ask(Message(kept))) for _ in range(10))
     print(
         f"\nanswer of a warm ResNet-50: {1000 * warm:.0f} ms, Grad-CAM: {1000 * cam:.0f} ms (target 1000 ms); "
         f"the first of a cold process, imports and loading included: {cold:.1f} s (reported)"
