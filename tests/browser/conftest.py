@@ -57,6 +57,7 @@ class Lab:
         for name in ("home", "datasets", "work", "config", "data", "runtime", "workspaces"):
             (folder / name).mkdir()
         self._write_settings("apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False})
+        self._write_settings("docmanager-extension/plugin", {"renameUntitledFileOnSave": False})  # a dialog
         if theme:
             self._write_settings("apputils-extension/themes", {"theme": theme})
 
