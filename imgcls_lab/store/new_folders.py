@@ -31,8 +31,11 @@ class NewFolder:
     run: Path
 
     def settle(self) -> None:
-        """Move it to the run's own name, in the transaction that adds the row. Raises OSError."""
-        os.rename(self.path, self.run)
+        """Move it to the run's own name, in the transaction that adds the row. Raises StoreError."""
+        try:
+            os.rename(self.path, self.run)
+        except OSError as error:
+            raise _cannot_be_made(self.run, error) from error
         self.path = self.run
 
 
@@ -46,10 +49,7 @@ def making(settings: Settings, run_id: str) -> Iterator[NewFolder]:
             stack.enter_context(working_folders.held(made.path))
         except OSError as error:
             remove(made.path)
-            raise StoreError(
-                f"The run's folder {made.path} cannot be made: {error.strerror}. Free some space, or check who may "
-                "write there, and try again."
-            ) from error
+            raise _cannot_be_made(made.run, error) from error
         try:
             yield made
         except StoreError:  # the database may have taken the row before it broke off: a daemon looks
@@ -60,9 +60,17 @@ def making(settings: Settings, run_id: str) -> Iterator[NewFolder]:
             remove(made.path)
             raise
         if made.path == made.run:
-            (made.run / HELD).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the run is queued, whether this file stays or not
+                (made.run / HELD).unlink()
         else:
             remove(made.path)
+
+
+def _cannot_be_made(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"The run's folder {folder} cannot be made: {error.strerror}. Free some space, or check who may write there, "
+        "and try again."
+    )
 
 
 def remove_left(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from store_steps import claim, epoch, feed, finish, points, started
 
-from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
+from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError, StoreError
 from imgcls_lab.events import CheckpointSaved, DesiredState, Event, RunKind, RunState
 from imgcls_lab.forks import Fork
 from imgcls_lab.run_layout import is_run_id
@@ -205,6 +206,21 @@ def test_two_that_ask_for_the_same_fork_at_once_get_one(
     monkeypatch.setattr(forking, "fill", fill)
     assert fork(store, parent) == first[0]
     assert folders(store) == {parent, first[0]}
+
+
+def test_a_folder_that_cannot_get_its_name_is_no_run(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = sqlite.runs.submit(SubmitRequest(config=CONFIG)).id
+    train(sqlite, parent, [started(total=30), *points(1, 30), save(sqlite, parent, 1, 30, "best", "last")])
+
+    def rename(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("imgcls_lab.store.new_folders.os.rename", rename)
+    with pytest.raises(StoreError, match="cannot be made: No space left"):
+        fork(sqlite, parent, epochs=5)
+    monkeypatch.undo()
+    assert folders(sqlite) == {parent}
+    assert [run.id for run in sqlite.runs.lineage(parent)] == [parent]
 
 
 @pytest.mark.parametrize("at", ["copied", "moved"])
