@@ -44,13 +44,29 @@ def test_notebooks_are_stored_with_what_they_show_and_with_stable_ids(path: Path
         assert not any("vnd." in kind for kind in kinds)
 
 
+PICTURE = re.compile(r"<svg|<img[^>]*src=\"data:image/")
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_an_export_to_html_shows_each_picture_without_a_network(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    outputs = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    stored = [data.get("text/html") or data.get("image/svg+xml") or "" for data in outputs]
+    pictures = sum(len(PICTURE.findall(text)) for text in stored)
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    body = page[page.index("<body") :]
+    assert pictures > 0
+    assert len(PICTURE.findall(body)) >= pictures
+    assert not re.search(r"<img[^>]*src=\"(?!data:)", body)
+
+
 def execute(name: str, folder: Path) -> tuple[nbformat.NotebookNode, dict[str, list[Any]]]:
     """A notebook, executed in a folder where the others lie, too, and the outputs of its cells by their ids."""
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copy(path, folder)
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
     where = {"metadata": {"path": str(folder)}}
-    nbclient.NotebookClient(notebook, timeout=400, kernel_name="python3", resources=where).execute()
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
     outputs = {cell.id: cell.get("outputs", []) for cell in notebook.cells}
     assert all(output.output_type != "error" for cell in outputs.values() for output in cell)
     return notebook, outputs
