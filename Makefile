@@ -27,7 +27,7 @@ APART := $(addprefix tests/,tensorboards chaos executor clusters)
 # the files with tests in a browser: to import all the others takes a worker half a minute
 BROWSER := $(sort $(shell grep -rl --include='test_*.py' 'mark.browser' tests))
 
-.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest unit-tests processes browser acceptance chaos soak bench bench-quick bench-gpu notebooks pictures audit wheel clean
+.PHONY: help setup system lab demo test check static lint lint-python lint-front unit vitest pytest unit-tests processes browser acceptance chaos soak bench bench-quick bench-gpu notebooks pictures audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -88,15 +88,17 @@ system: tests/hub/node_modules/.package-lock.json ## the browser and the databas
 test: setup system ## everything that CI checks
 	@rm -f $(STAMPS)/times.jsonl
 	trap '$(BIN)/python tools/timed.py --report' EXIT
-	$(PARALLEL) lint-python lint-front vitest
 	# a failure of one stage does not hide those of the next
-	$(MAKE) --no-print-directory --keep-going unit-tests processes browser
+	$(MAKE) --no-print-directory --keep-going static unit-tests processes browser
 
 check: setup ## the inner loop, in less than four minutes: style, types, and the tests nearest to what has changed
 	@$(BIN)/python tools/check.py
 
 lint: setup ## style, types and layers of imports, Python and TypeScript
 	@$(PARALLEL) lint-python lint-front
+
+static: setup
+	$(PARALLEL) --keep-going lint-python lint-front vitest
 
 lint-python: setup
 	@$(TIMED) ruff $(BIN)/ruff check .
