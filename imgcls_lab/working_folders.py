@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from imgcls_lab import locks
+
 HELD = ".held"  # in such a folder
 BEGINNING = 60.0  # seconds after its last change in which a folder without a holder is not left over yet
 
@@ -48,16 +50,6 @@ def remove_left(place: Path, prefix: str) -> None:
 
 
 def _is_held(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder / HELD, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:  # killed before it took the lock
-        return False
-    except OSError:
-        return True  # no file, or not to be read: not one of ours
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    path = folder / HELD
+    # without one: killed before it took the lock; no plain file, or not to be read: not one of ours
+    return os.path.lexists(path) and locks.is_locked(path, unreadable=True)

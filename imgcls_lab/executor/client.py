@@ -16,13 +16,13 @@ import sys
 import time
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import locks, run_layout
 from imgcls_lab._version import __version__
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, ForbiddenError, NotFoundError, StoreError
 from imgcls_lab.events import DesiredState
-from imgcls_lab.executor import locks, processes
+from imgcls_lab.executor import processes
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings

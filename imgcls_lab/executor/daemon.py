@@ -19,10 +19,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
+from imgcls_lab import locks
 from imgcls_lab._version import __version__
 from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.events import FailureKind, RunState
-from imgcls_lab.executor import backends, client, locks, run_secrets
+from imgcls_lab.executor import backends, client, run_secrets
 from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.device_inventory import DeviceInventory

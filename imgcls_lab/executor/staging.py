@@ -24,10 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgcls_lab import private_folder, run_layout, run_paths, staged_data
+from imgcls_lab import locks, private_folder, run_layout, run_paths, staged_data
 from imgcls_lab.errors import DataError, DiskFullError, ImgclsError
 from imgcls_lab.events import EventWriter, Failed, FailureKind, Phase
-from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror.object_store import ObjectStore
 from imgcls_lab.planning.fingerprint import data_fingerprint
 from imgcls_lab.plurals import counted

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import locks, run_layout, run_paths
 from imgcls_lab.errors import UnsafeFolderError
-from imgcls_lab.executor import locks, processes
+from imgcls_lab.executor import processes
 from imgcls_lab.executor.device_locks import DeviceLock, Holder
 from imgcls_lab.identity import ProcessIdentity
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from imgcls_lab import project_archive, run_paths
+from imgcls_lab import locks, project_archive, run_paths
 from imgcls_lab.errors import ConflictError, DiskFullError, NotFoundError, StoreError
 from imgcls_lab.schemas import ArchiveView
 from imgcls_lab.settings import Settings
@@ -93,7 +93,8 @@ class Archives:
         with contextlib.suppress(FileNotFoundError):
             for path in [*self._folder.iterdir()]:
                 old = path.name.startswith(UPLOADED) and time.time() - path.lstat().st_mtime > 86_400
-                if old or (path.name.startswith(".") and not _is_written(path)):
+                # one that is written is locked; what cannot be opened is gone by now, or a link that is none of ours
+                if old or (path.name.startswith(".") and not locks.is_locked(path, unreadable=True)):
                     path.unlink(missing_ok=True)
 
 
@@ -160,21 +161,6 @@ def _unwritten(out: Path, error: OSError) -> DiskFullError | StoreError:
     if error.errno in _FULL:
         return DiskFullError(f"The disk of {out} is full. Nothing was left there.")
     return StoreError(f"{out} could not be written: {error.strerror}.")
-
-
-def _is_written(path: Path) -> bool:
-    """Whether a process that lives writes a file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return True  # gone by now, or a link that is none of ours
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _plain(text: str) -> str:

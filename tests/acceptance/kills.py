@@ -10,10 +10,10 @@ import time
 
 import psutil
 
-from imgcls_lab import Sweep
+from imgcls_lab import Sweep, locks
 from imgcls_lab.api import context
 from imgcls_lab.events import LIVE, RunState
-from imgcls_lab.executor import client, locks, processes
+from imgcls_lab.executor import client, processes
 from imgcls_lab.settings import Settings
 from tests.waiting import until
 

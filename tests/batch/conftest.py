@@ -14,10 +14,9 @@ import pytest
 from api.conftest import few, idle, own
 
 import imgcls_lab as lab
-from imgcls_lab import Sweep, TrainConfig
+from imgcls_lab import Sweep, TrainConfig, locks
 from imgcls_lab.api import context
 from imgcls_lab.events import RunKind
-from imgcls_lab.executor import locks
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.settings import Settings
 from tests.waiting import until

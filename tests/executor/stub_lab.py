@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from imgcls_lab import locks
 from imgcls_lab.events import ENDED, RunState
-from imgcls_lab.executor import client, locks, processes
+from imgcls_lab.executor import client, processes
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.schemas import RunDetail, SubmitRequest
 from imgcls_lab.settings import Settings

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from imgcls_lab import locks
 from imgcls_lab.errors import UnsafeFolderError
-from imgcls_lab.executor import device_locks, locks
+from imgcls_lab.executor import device_locks
 from imgcls_lab.executor.device_locks import DeviceLock, Holder, shared_folder
 
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")

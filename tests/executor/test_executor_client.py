@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from stub_lab import StubLab
 
+from imgcls_lab import locks
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
 from imgcls_lab.events import DesiredState, RunState
-from imgcls_lab.executor import client, locks
+from imgcls_lab.executor import client
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import RUN_INFO, new_run_id, write_atomic

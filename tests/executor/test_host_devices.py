@@ -11,8 +11,8 @@ import pytest
 from stub_daemon import argv
 from stub_lab import ROOT, StubLab
 
+from imgcls_lab import locks
 from imgcls_lab.events import RunState
-from imgcls_lab.executor import locks
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.executor.device_locks import DeviceLock

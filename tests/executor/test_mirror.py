@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import locks, run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ConflictError, ObjectStoreError
-from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
 from imgcls_lab.executor.mirror.__main__ import bring
 from imgcls_lab.executor.mirror.head import Pull, check_inside

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from imgcls_lab import locks
 from imgcls_lab.entry_points import STAGING
 from imgcls_lab.errors import DataError, DiskFullError, ObjectStoreError, UnsafeFolderError
 from imgcls_lab.events import Failed, FailureKind, Phase, read_events
-from imgcls_lab.executor import locks, staging
+from imgcls_lab.executor import staging
 from imgcls_lab.executor.backends.launch import launch_of
 from imgcls_lab.executor.mirror.object_store import ObjectStore
 from imgcls_lab.executor.staging import LOCK, Stager, StoppedError

@@ -19,12 +19,12 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import locks, run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.entry_points import NODE
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.events import DesiredState, RunKind
-from imgcls_lab.executor import locks, processes, run_secrets
+from imgcls_lab.executor import processes, run_secrets
 from imgcls_lab.executor.backends.base import OwnerState, OwnerStatus
 from imgcls_lab.executor.backends.job_scheduler import Job, JobScheduler, JobState, JobStatus, Node, job_id, run_of
 from imgcls_lab.executor.backends.job_watch import EVERY, JobWatch

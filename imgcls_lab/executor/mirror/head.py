@@ -17,9 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_changes, run_layout, run_paths, signing
+from imgcls_lab import locks, run_changes, run_layout, run_paths, signing
 from imgcls_lab.errors import ConfigError, ObjectStoreError, Problem
-from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
 from imgcls_lab.executor.mirror.download import Folder
 from imgcls_lab.executor.mirror.index import Inputs, Manifest, Part, RunObjects, State, Tail, Wish

@@ -1,6 +1,6 @@
 """Advisory locks of one home, which end with their process. Standard library only: the supervisor uses them too.
 
-The home is this user's alone. The locks that users share are in `host_locks.py`.
+The home is this user's alone. The locks that users share are in `executor/device_locks.py`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
-def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock now."""
+def is_locked(path: Path, *, unreadable: bool = False) -> bool:
+    """Whether some process holds the lock now. unreadable: the answer for what is no file, or cannot be opened."""
     try:
         descriptor = _open(path, _FLAGS)
     except OSError:
-        return False
+        return unreadable
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
