@@ -30,7 +30,7 @@ from imgcls_lab.executor.run_monitor import UnchangedTimer
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import RUN_TAG, new_run_id
 from imgcls_lab.schemas import SubmitRequest
-from imgcls_lab.store import attempts, queue, runs, states
+from imgcls_lab.store import attempts, queue, states, submitting
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.locked_runs import LockedRun
 from imgcls_lab.store.tables import DeviceClaim
@@ -108,8 +108,7 @@ def a_child_that_left_the_group_is_ended(lab: StubLab, __: Path) -> None:
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, RUN_TAG: tag}, start_new_session=True)
     try:
         LocalBackend(lab.settings).clear(*tag_parts(tag))
-        time.sleep(0.1)
-        assert child.poll() is not None, "a process of the run outlives it"
+        lab.until(lambda: child.poll() is not None, 10, lambda: "a process of the run outlives it")
     finally:
         child.kill()
         child.wait()
@@ -214,14 +213,14 @@ def no_unique_device(patch: Patch) -> None:
 
 def no_unique_key(patch: Patch) -> None:
     """The key is looked up first and not written down as unique."""
-    real = runs.new_run
+    real = submitting.new_run
 
     def forgetful(*arguments, **options):
         run = real(*arguments, **options)
         run.idempotency_key = None
         return run
 
-    patch.setattr(runs, "new_run", forgetful)
+    patch.setattr(submitting, "new_run", forgetful)
 
 
 def no_offset_guard(patch: Patch) -> None:
@@ -302,7 +301,7 @@ def desired_overwritten(patch: Patch) -> None:
     def always(session, run_id, /, *where, **values):
         return real(session, run_id, **values) if "desired_state" in values else real(session, run_id, *where, **values)
 
-    patch.setattr(runs.states, "change_run", always)
+    patch.setattr(states, "change_run", always)
 
 
 PAIRS = [
