@@ -3,7 +3,7 @@
 Two shapes: one daemon that gives 4,000 slots of a cluster to runs, as with Ray and Slurm; and a daemon on each of many
 hosts. The daemons are the product's, with all that they do in a round. Simulated are the nodes: a run is no process. It
 writes what a run's folder needs, beats, and ends after a time that was drawn; between its first event and its last it
-reports nothing. All of it runs on this machine, so the daemons and the database share its cores.
+reports nothing. All of it runs on this machine, so daemons, database and nodes share its cores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sqlalchemy import Connection, event, text
 
 from benchmarks.frame import Line, reported
 from benchmarks.lists import filled, new_database
-from benchmarks.simulated_nodes import Beginning, Nodes, SimulatedBackend
+from benchmarks.simulated_nodes import Beginning, Nodes, SimulatedBackend, nodes
 from benchmarks.timing import percentile
 from imgcls_lab import signing
 from imgcls_lab.events import RunState
@@ -115,14 +115,16 @@ class Meter:
         cpu = sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
         return Usage(
             queries=next(self._queries), wire=sum(map(_bytes, self._sockets)), log=log, database_cpu=cpu,
-            daemons_cpu=own.user + own.system - self._nodes.cpu, seconds=time.perf_counter(),
+            daemons_cpu=own.user + own.system, seconds=time.perf_counter(),
         )  # fmt: skip
 
     @contextmanager
     def on(self, figures: Figures) -> Iterator[None]:
+        self._nodes.waits()  # of before
         before = self.read()
         yield
         figures.usage = self.read() - before
+        figures.waits = self._nodes.waits()
 
 
 def _bytes(descriptor: int) -> int:
@@ -147,9 +149,8 @@ class Host:
 
     def round(self, figures: Figures, pause: float = 0.0) -> None:
         """One round, and what a daemon does between two. pause: for how long."""
-        begin, claimed = len(self.backend.waits), self.backend.started
+        claimed = self.backend.started
         self._daemon.round(self._own)
-        figures.waits += self.backend.waits[begin:]
         figures.claimed += self.backend.started - claimed
         figures.rounds += 1
         if pause:
@@ -239,9 +240,9 @@ def one_daemon(store: Store, size: Size, settled: float = SETTLED) -> tuple[Figu
     """All slots are filled; then runs end at the rate, and their slots are given again."""
     slots = size.nodes * GPUS
     fill, steady = Figures(), Figures()
-    with _nodes(store, slots / size.rate) as nodes:
-        meter = Meter(store, nodes)
-        host = Host(store, "the cluster", slots, nodes)
+    with nodes(store, slots / size.rate) as simulated:
+        meter = Meter(store, simulated)
+        host = Host(store, "the cluster", slots, simulated)
         with meter.on(fill):
             while host.backend.started < slots:
                 host.round(fill)
@@ -255,16 +256,6 @@ def one_daemon(store: Store, size: Size, settled: float = SETTLED) -> tuple[Figu
     return fill, steady
 
 
-@contextmanager
-def _nodes(store: Store, mean: float) -> Iterator[Nodes]:
-    nodes = Nodes(store, mean)
-    nodes.start()
-    try:
-        yield nodes
-    finally:
-        nodes.stop()
-
-
 def _starting(store: Store) -> int:
     with store.database.read() as session:
         return int(session.execute(text("SELECT count(*) FROM runs WHERE state = 'starting'")).scalar_one())
@@ -274,9 +265,9 @@ def many_daemons(store: Store, size: Size) -> Figures:
     """A daemon on each host; each looks at the queue in its own rounds, and all of them get what the rate gives."""
     slots = size.hosts * GPUS
     steady = Figures()
-    with _nodes(store, slots / (size.rate * size.hosts / size.nodes)) as nodes:
-        meter = Meter(store, nodes)
-        hosts = [Host(store, f"host-{n:04d}", GPUS, nodes) for n in range(size.hosts)]
+    with nodes(store, slots / (size.rate * size.hosts / size.nodes)) as simulated:
+        meter = Meter(store, simulated)
+        hosts = [Host(store, f"host-{n:04d}", GPUS, simulated) for n in range(size.hosts)]
         with store.database.read() as session:
             known = set(session.execute(text("SELECT id FROM runs")).scalars())
         for host in hosts:

@@ -49,9 +49,8 @@ class Folders:
         self._settings = settings
         self._runs: list[tuple[str, int]] = []
 
-    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> list[float]:  # noqa: ARG002
+    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> None:  # noqa: ARG002
         self._runs.append((run_id, attempt))
-        return []
 
     def report(self) -> None:
         me = json.loads(ProcessIdentity.current().to_json())

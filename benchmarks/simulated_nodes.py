@@ -1,18 +1,23 @@
 """The nodes of `benchmarks/cluster.py`, which are not there: what a daemon hands its runs to, and what comes back.
 
-A run is no process. It has what a run's folder needs, beats, and ends after a time that was drawn.
+A run is no process. It has what a run's folder needs, beats, and ends after a time that was drawn. All of them are in a
+process of their own (`python -m benchmarks.simulated_nodes`), since threads would keep the daemon's Python waiting.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import queue
 import random
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence, Set
-from typing import Protocol
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TextIO
 
 from benchmarks.labs import started
 from imgcls_lab.events import EventWriter, Finished, RunKind
@@ -27,85 +32,101 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.tables import Run
 
+LOOK = 0.02  # seconds until the nodes look again at what is due
+
 
 class Beginning(Protocol):
     """What a simulated backend hands its runs to."""
 
-    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> list[float]: ...
+    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> None: ...
 
 
-class Nodes(threading.Thread):
-    """The simulated nodes, of one home: each run beats, reports its start, and ends after a time that is drawn.
+class Nodes:
+    """The process of the simulated nodes of one home, as the daemon's process sees it."""
 
-    They write into the folders what a supervisor and a training write there. They compute in this process, so a part of
-    the daemons' CPU is theirs: `cpu`.
+    def __init__(self, to: TextIO, answers: TextIO) -> None:
+        self._to, self._answers = to, answers
+        self._lock = threading.Lock()
+
+    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> None:
+        """Begin a run that was claimed now."""
+        self._tell(time.perf_counter(), host, run_id, attempt, list(devices))
+
+    def waits(self) -> list[float]:
+        """Of the runs begun since this was asked last: seconds from the end of the run before to the claim."""
+        self._tell()
+        found: list[float] = json.loads(self._answers.readline())
+        return found
+
+    def _tell(self, *message: object) -> None:
+        with self._lock:
+            self._to.write(json.dumps(message) + "\n")
+            self._to.flush()
+
+
+@contextmanager
+def nodes(store: Store, mean: float) -> Iterator[Nodes]:
+    """The nodes of a home, whose runs take so many seconds in the mean; they end with the block."""
+    argv = [sys.executable, "-m", "benchmarks.simulated_nodes", store.settings.home, str(mean)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            found = Nodes(process.stdin, process.stdout)
+            assert found.waits() == []  # they are there
+            yield found
+        finally:
+            process.stdin.close()
+
+
+class SimulatedRuns:
+    """Each run beats, reports its start, and ends after a time that is drawn.
+
+    It writes into the folders what a supervisor and a training write there.
     """
 
-    def __init__(self, store: Store, mean: float) -> None:
-        super().__init__(name="nodes", daemon=True)
-        self.cpu = 0.0
-        self.late = 0.0  # seconds by which the last run has ended after its time: what the nodes themselves wait
-        self._settings = store.settings
+    def __init__(self, settings: Settings, mean: float) -> None:
+        self._settings = settings
         self._mean = mean  # seconds that a run takes
         self._rng = random.Random(19)
-        self._lock = threading.Lock()
         self._due: list[tuple[float, int, str, int]] = []  # when, what (0: it ends, 1: it beats), run, attempt
         self._places: dict[str, list[tuple[str, str]]] = {}
         self._free_since: dict[tuple[str, str], float] = {}
-        self._stopping = threading.Event()
+        self.waits: list[float] = []
 
-    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> list[float]:
-        """Begin a claimed run; how long each of its devices has been free since the run before."""
-        now = time.perf_counter()
+    def begin(self, claimed: float, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> None:
         places = [(host, name) for name in devices]
+        self.waits += [claimed - self._free_since.pop(place) for place in places if place in self._free_since]
         folder = self._settings.run_dir(run_id)
         (folder / HEARTBEAT).write_text(f"{attempt} 1\n")
         with EventWriter(folder, attempt) as events:
             events.write(started(1000))
-        with self._lock:
-            self._places[run_id] = places
-            heapq.heappush(self._due, (now + self._rng.expovariate(1 / self._mean), 0, run_id, attempt))
-            heapq.heappush(self._due, (now + BEAT_EVERY, 1, run_id, attempt))
-            return [now - self._free_since.pop(place) for place in places if place in self._free_since]
+        self._places[run_id] = places
+        now = time.perf_counter()
+        heapq.heappush(self._due, (now + self._rng.expovariate(1 / self._mean), 0, run_id, attempt))
+        heapq.heappush(self._due, (now + BEAT_EVERY, 1, run_id, attempt))
 
-    def run(self) -> None:
-        beats = 1
-        while not self._stopping.wait(0.02):
-            while (due := self._next()) is not None:
-                at, what, run_id, attempt = due
-                beats += 1
-                if what == 1:
-                    self._beat(run_id, attempt, beats)
-                else:
-                    self._end(at, run_id, attempt)
-            self.cpu = time.thread_time()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join()
-
-    def _next(self) -> tuple[float, int, str, int] | None:
-        with self._lock:
-            return heapq.heappop(self._due) if self._due and self._due[0][0] <= time.perf_counter() else None
-
-    def _beat(self, run_id: str, attempt: int, number: int) -> None:
-        with self._lock:
-            if run_id not in self._places:
-                return
-            heapq.heappush(self._due, (time.perf_counter() + BEAT_EVERY, 1, run_id, attempt))
-        (self._settings.run_dir(run_id) / HEARTBEAT).write_text(f"{attempt} {number}\n")
+    def advance(self) -> None:
+        """Do what is due now."""
+        now = time.perf_counter()
+        while self._due and self._due[0][0] <= now:
+            at, what, run_id, attempt = heapq.heappop(self._due)
+            if what == 0:
+                self._end(at, run_id, attempt)
+            elif run_id in self._places:
+                heapq.heappush(self._due, (now + BEAT_EVERY, 1, run_id, attempt))
+                (self._settings.run_dir(run_id) / HEARTBEAT).write_text(f"{attempt} {now}\n")
 
     def _end(self, at: float, run_id: str, attempt: int) -> None:
         folder = self._settings.run_dir(run_id)
         with EventWriter(folder, attempt) as events:
             events.write(Finished(step=1000, best_epoch=1, values={}))
-        with self._lock:
-            self._free_since.update(dict.fromkeys(self._places.pop(run_id), at))
+        self._free_since.update(dict.fromkeys(self._places.pop(run_id), at))
         # whole or not at all, and without a sync: a thousand nodes do not wait for each other's disks
         temporary = folder / f".{exit_name(attempt)}"
         temporary.write_text(json.dumps({"attempt": attempt, "t": time.time(), "code": 0}))
         temporary.replace(folder / exit_name(attempt))
-        self.late = time.perf_counter() - at
 
 
 class SimulatedBackend:
@@ -115,7 +136,6 @@ class SimulatedBackend:
 
     def __init__(self, settings: Settings, host: str, devices: int, nodes: Beginning) -> None:
         self.host, self._settings, self._devices, self._nodes = host, settings, devices, nodes
-        self.waits: list[float] = []
         self.started = 0
         self._lock = threading.Lock()
 
@@ -131,9 +151,8 @@ class SimulatedBackend:
     def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> Owner:
         argv = module_argv(RunKind(run.kind), sys.executable, self._settings.run_dir(run.id), attempt)
         prepare_folder(self._settings, run, launch_of(self._settings, run, attempt, argv, {}))
-        waits = self._nodes.begin(self.host, run.id, attempt, [device.name for device in devices])
+        self._nodes.begin(self.host, run.id, attempt, [device.name for device in devices])
         with self._lock:
-            self.waits += waits
             self.started += 1
         return self.find(run.id, attempt)
 
@@ -151,3 +170,35 @@ class SimulatedBackend:
 
     def reap(self) -> None: ...
     def close(self) -> None: ...
+
+
+def main(home: str, mean: str) -> None:
+    """Simulate what the daemon's process tells, until it ends."""
+    runs = SimulatedRuns(Settings(home=home), float(mean))
+    told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            told.put(line)
+        told.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        runs.advance()
+        try:
+            line = told.get(timeout=LOOK)
+            while True:
+                if line is None:
+                    return
+                if message := json.loads(line):
+                    runs.begin(*message)
+                else:
+                    print(json.dumps(runs.waits), flush=True)
+                    runs.waits = []
+                line = told.get_nowait()
+        except queue.Empty:
+            pass
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
