@@ -147,14 +147,12 @@ class Host:
         with store.database.write() as session:
             executors.register(session, self._daemon.id, name, identity)
 
-    def round(self, figures: Figures, pause: float = 0.0) -> None:
-        """One round, and what a daemon does between two. pause: for how long."""
+    def round(self, figures: Figures, *, turn: bool = False) -> None:
+        """One round. turn: with what a daemon does until the next one is due."""
         claimed = self.backend.started
-        self._daemon.round(self._own)
+        (self._daemon.turn if turn else self._daemon.round)(self._own)
         figures.claimed += self.backend.started - claimed
         figures.rounds += 1
-        if pause:
-            self._daemon.ingest(self._own, until=time.monotonic() + pause)
 
     def start_no_more(self) -> None:
         self._daemon._claim = lambda store: False  # type: ignore[method-assign] # noqa: ARG005
@@ -283,7 +281,7 @@ def _rounds(hosts: Sequence[Host], figures: Figures, seconds: float, threads: in
     begin = time.perf_counter()
     if len(hosts) == 1:
         while time.perf_counter() < begin + seconds:
-            hosts[0].round(figures, POLL)
+            hosts[0].round(figures, turn=True)
         return
     due = [(begin + POLL * place / len(hosts), place) for place in range(len(hosts))]
     lock, errors = threading.Lock(), []

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import IO, Protocol
 
 from benchmarks.labs import started
 from imgcls_lab.events import EventWriter, Finished, RunKind
@@ -44,7 +44,7 @@ class Beginning(Protocol):
 class Nodes:
     """The process of the simulated nodes of one home, as the daemon's process sees it."""
 
-    def __init__(self, to: TextIO, answers: TextIO) -> None:
+    def __init__(self, to: IO[str], answers: IO[str]) -> None:
         self._to, self._answers = to, answers
         self._lock = threading.Lock()
 

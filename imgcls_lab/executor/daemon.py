@@ -33,6 +33,7 @@ from imgcls_lab.executor.mirror.removal import ObjectRemoval
 from imgcls_lab.executor.other_backends import OtherBackends
 from imgcls_lab.executor.queue_watch import QueueWatch
 from imgcls_lab.executor.run_checks import RunChecks
+from imgcls_lab.executor.run_monitor import Urgency
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
@@ -128,8 +129,7 @@ class Daemon:
             while not self.stopping.is_set():
                 pause = 0.0
                 try:
-                    self.round(own)
-                    self.ingest(own, until=self._clock() + self.settings.poll_interval)
+                    self.turn(own)
                 except RevisionError as error:  # it is another program's; a newer one's daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
@@ -151,6 +151,12 @@ class Daemon:
         """The queries of this daemon on an open store."""
         return ExecutorStore(store.database, self.settings, self.host, self.id, self._watch)
 
+    def turn(self, store: ExecutorStore) -> None:
+        """A round, and what live runs write until the next one is due. Raises StoreError."""
+        due = self._clock() + self.settings.poll_interval
+        self.round(store)
+        self._checks.ingest(store, due)
+
     def round(self, store: ExecutorStore) -> None:
         """Check everything once. No round needs an earlier one of the same process. Raises StoreError."""
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
@@ -164,7 +170,8 @@ class Daemon:
         if self._is_due("devices", 0.0 if just_ended else DEVICES_EVERY):
             self.inventory.update(store)
             self._load.update(self.inventory.devices)
-        self._check_live_runs(store)
+        self._watch_live_runs(store)
+        has_freed = self._checks.check(store, Urgency.ENDS)
         if self._is_due("scan", SCAN_EVERY):
             self._others.update(store)
             self._index_new_folders(store)
@@ -174,26 +181,25 @@ class Daemon:
             self._alert_sender.update(store)
             self._disk.update(store)
             self._object_removal.update()
-        self._queue_watch.note(store.changes, self.inventory.devices, self.backend.problem(), urgent=just_ended)
+        urgent = just_ended or has_freed
+        self._queue_watch.note(store.changes, self.inventory.devices, self.backend.problem(), urgent=urgent)
         if self._queue_watch.is_due():
             self._queue_watch.begin()
             store.settle()
             while not self.stopping.is_set() and self._claim(store):
                 pass
             self._queue_watch.succeeded()
+        # behind the queue: a device that is free waits for none of these
+        self._checks.check(store, Urgency.CHANGED)
+        self._checks.check(store, Urgency.QUIET)
         self.backend.reap()
         self._others.reap()
 
-    def ingest(self, store: ExecutorStore, until: float) -> None:
-        """Between two rounds: ingest what live runs write. Raises StoreError."""
-        self._checks.ingest(store, until)
-
-    def _check_live_runs(self, store: ExecutorStore) -> None:
+    def _watch_live_runs(self, store: ExecutorStore) -> None:
         live = [(store, self.backend, *found) for found in store.live_runs()]
         live += self._others.live_runs(store)
-        if self._checks.keep(live) and self.backend.release_seconds:
+        if self._checks.watch(live) and self.backend.release_seconds:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
-        self._checks.check(store, live)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: ExecutorStore) -> bool:

@@ -6,15 +6,14 @@ groups. Each run is watched by a `RunMonitor` of its own.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from imgcls_lab.errors import StoreError
 from imgcls_lab.executor.backends.base import Backend
-from imgcls_lab.executor.run_monitor import RunMonitor
+from imgcls_lab.executor.run_monitor import RunMonitor, Urgency
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.attempts import AT_ONCE
 from imgcls_lab.store.executor_store import ExecutorStore
@@ -25,9 +24,10 @@ log = logging.getLogger(__name__)
 
 INGEST_EVERY = 0.1
 INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at least: many live runs are read less often
+INGEST_LATE = 0.1  # seconds for what live runs write, where the round before has taken all of the time
 # Seconds of a round for checks of live runs, by their urgency. Where thousands live they take turns, since devices that
-# are free wait for the end of the round; those that were not checked for longest come first.
-CHECK_SECONDS = {2: 1.0, 1: 0.5, 0: 0.1}
+# are free wait for the next round; those that were not checked for longest come first.
+CHECK_SECONDS = {Urgency.ENDS: 1.0, Urgency.CHANGED: 0.5, Urgency.QUIET: 0.1}
 
 Found = tuple[ExecutorStore, Backend, Run, Attempt]
 Checked = tuple[RunMonitor, Run, Attempt]
@@ -41,63 +41,78 @@ class RunChecks:
         self._clock = clock
         self._stopping = stopping
         self.monitors: dict[Key, RunMonitor] = {}
+        self._by_urgency: dict[Urgency, list[Checked]] = {}
         self._logged_errors: dict[str, str] = {}  # the newest of each run
 
-    def keep(self, live: Iterable[Found]) -> bool:
+    def watch(self, live: Sequence[Found]) -> bool:
         """Watch these runs, and no others any more. True: there were others."""
         keys = {(run.id, attempt.number) for _, _, run, attempt in live}
         gone = self.monitors.keys() - keys
         self.monitors = {key: monitor for key, monitor in self.monitors.items() if key in keys}
-        return bool(gone)
-
-    def check(self, store: ExecutorStore, live: Sequence[Found]) -> None:
-        """Check them, as far as there is time, and write what was found. Raises StoreError."""
-        by_urgency: dict[int, list[Checked]] = {urgency: [] for urgency in CHECK_SECONDS}
+        self._by_urgency = {urgency: [] for urgency in Urgency}
         for own, backend, run, attempt in live:
             key = (run.id, attempt.number)
             if key not in self.monitors:
                 self.monitors[key] = RunMonitor(own, self._settings, backend, self._clock)
             monitor = self.monitors[key]
-            by_urgency[monitor.urgency(run, attempt)].append((monitor, run, attempt))
-        for urgency, seconds in CHECK_SECONDS.items():
-            until = self._clock() + seconds
-            waiting = sorted(by_urgency[urgency], key=lambda each: each[0].checked_at)
-            for start in range(0, len(waiting), AT_ONCE):
-                self._check_group(store, waiting[start : start + AT_ONCE], until)
-                if self._clock() > until:
-                    break
+            self._by_urgency[monitor.urgency(run, attempt)].append((monitor, run, attempt))
+        return bool(gone)
+
+    def check(self, store: ExecutorStore, urgency: Urgency) -> bool:
+        """Check the watched runs of an urgency, as far as there is time, and write what was found. Raises StoreError.
+
+        True: some have ended.
+        """
+        until = self._clock() + CHECK_SECONDS[urgency]
+        ended, found = False, dict[Key, RunMonitor]()
+        for monitor, run, attempt in sorted(self._by_urgency[urgency], key=lambda each: each[0].checked_at):
+            if self._check(monitor, run, attempt):
+                found[run.id, attempt.number] = monitor
+            if len(found) == AT_ONCE:
+                ended |= self._write_found(store, found)
+                found = {}
+            if self._clock() > until:
+                break
+        return self._write_found(store, found) or ended
 
     def ingest(self, store: ExecutorStore, until: float) -> None:
         """Until a time: ingest what live runs write, so that a page shows a step at once. Raises StoreError."""
+        if until <= self._clock():  # whoever is late all the time still has to show steps
+            self._read_news(store, self._clock() + INGEST_LATE)
+            return
         pause = INGEST_EVERY
         while (left := until - self._clock()) > 0 and not self._stopping.wait(min(pause, left)):
             if left > pause:
                 began = time.thread_time()
-                waiting = sorted(self.monitors.values(), key=lambda monitor: monitor.ingested_at)
-                with_news = ((key, monitor) for monitor in waiting if (key := monitor.news()) is not None)
-                while group := dict(itertools.islice(with_news, AT_ONCE)):
-                    self._ingest(store, group)
-                    if self._clock() > until:  # the others come first next time
-                        return
+                self._read_news(store, until)
                 pause = max(INGEST_EVERY, INGEST_PAUSE * (time.thread_time() - began))
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _check_group(self, store: ExecutorStore, group: Sequence[Checked], until: float) -> None:
-        checked: dict[Key, RunMonitor] = {}
-        for monitor, run, attempt in group:
-            if self._check(monitor, run, attempt):
-                checked[run.id, attempt.number] = monitor
-            if self._clock() > until:
+    def _read_news(self, store: ExecutorStore, until: float) -> None:
+        group: dict[Key, RunMonitor] = {}
+        for monitor in sorted(self.monitors.values(), key=lambda monitor: monitor.ingested_at):
+            if (key := monitor.news()) is not None:
+                group[key] = monitor
+            if len(group) == AT_ONCE:
+                self._ingest(store, group)
+                group = {}
+            if self._clock() > until:  # the others come first next time
                 break
-        notes = {key: monitor.noted for key, monitor in checked.items() if monitor.noted is not None}
-        over = [key for key, monitor in checked.items() if monitor.over]
+        self._ingest(store, group)
+
+    def _write_found(self, store: ExecutorStore, found: Mapping[Key, RunMonitor]) -> bool:
+        """Write what checks have found, each kind in one transaction. True: some have ended."""
+        notes = {key: monitor.noted for key, monitor in found.items() if monitor.noted is not None}
+        over = [key for key, monitor in found.items() if monitor.over]
         failed = self._write([*notes], lambda keys: store.note([notes[key] for key in keys]))
-        failed |= self._ingest(store, {key: monitor for key, monitor in checked.items() if monitor.news() is not None})
+        failed |= self._ingest(store, {key: monitor for key, monitor in found.items() if monitor.has_news})
         failed |= self._write(over, lambda keys: _finish(store, keys))
-        for key in checked.keys() - failed:
+        for key in found.keys() - failed:
             self._logged_errors.pop(key[0], None)
+        return bool(over)
 
     def _check(self, monitor: RunMonitor, run: Run, attempt: Attempt) -> bool:
+        """Check a run. True: something of it is to be written."""
         try:
             monitor.check(run, attempt)
         except StoreError:
@@ -105,7 +120,10 @@ class RunChecks:
         except Exception as error:  # one damaged folder must not keep the others waiting
             self._log(run.id, error)
             return False
-        return True
+        if monitor.news() is not None or monitor.noted is not None or monitor.over:
+            return True
+        self._logged_errors.pop(run.id, None)
+        return False
 
     def _ingest(self, store: ExecutorStore, group: Mapping[Key, RunMonitor]) -> set[Key]:
         failed = self._write([*group], store.ingest)

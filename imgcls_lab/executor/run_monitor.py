@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ class UnchangedTimer:
         return self._seconds
 
 
+class Urgency(Enum):
+    """How soon a live run needs a check."""
+
+    ENDS = "it has ended, or is to"
+    CHANGED = "its rows or its folder have changed"
+    QUIET = "at any time"
+
+
 class RunMonitor:
     """One attempt of one run, as long as this daemon lives."""
 
@@ -79,15 +88,15 @@ class RunMonitor:
         self._folder = ""  # of its run, once known: a daemon of thousands asks for it three times a second
         self.checked_at = self.ingested_at = 0.0
 
-    def urgency(self, run: Run, attempt: Attempt) -> int:
-        """How soon it needs a check. 2: it has ended, or is to; 1: its rows or its folder have changed; 0: any time."""
+    def urgency(self, run: Run, attempt: Attempt) -> Urgency:
+        """How soon it needs a check."""
         folder = self._folder = self._folder or str(self._settings.run_dir(run.id))
         if self._checked is not None:
             known_run, known_attempt, date = self._checked
             if known_run is run and known_attempt is attempt and date == _date(folder):
-                return 0
+                return Urgency.QUIET
         ends = run.desired_state != DesiredState.RUN.value or os.path.exists(f"{folder}/{exit_name(attempt.number)}")
-        return 2 if ends else 1
+        return Urgency.ENDS if ends else Urgency.CHANGED
 
     def check(self, run: Run, attempt: Attempt) -> None:
         """Check the run and its processes once. Raises StoreError, OSError."""
@@ -149,7 +158,12 @@ class RunMonitor:
             return None
         run_id, attempt = self._watched
         self._seen_size = size(self._settings.run_dir(run_id), events_name(attempt))
-        return self._watched if self._seen_size != self._size else None
+        return self._watched if self.has_news else None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `news` found something, and it is not ingested yet."""
+        return self._watched is not None and self._seen_size != self._size
 
     def ingested(self) -> None:
         """What `news` found was ingested."""
