@@ -52,7 +52,7 @@ const notifications: JupyterFrontEndPlugin<void> = {
       trans,
       () => wishes.current().notifications,
       id => void app.commands.execute(Commands.run, { id }),
-      Notification.emit,
+      Notification,
       new AbortController().signal, // as long as the page
     );
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { notify } from '../../src/lab/notifications';
+import { notify, SHORT } from '../../src/lab/notifications';
 import type { Alert } from '../../src/views/data/types';
 import type { Preferences } from '../../src/views/ui/preferences';
 import { FakeSource } from '../fake';
@@ -18,10 +18,12 @@ const trans = { __: (text: string) => text } as never;
 
 function listening(answers: Record<string, () => unknown>, level: Preferences['notifications'] = 'ends') {
   const source = new FakeSource(answers);
-  const emit = vi.fn();
+  let number = 0;
+  const emit = vi.fn().mockImplementation(() => `toast ${++number}`);
+  const toasts = { emit, update: vi.fn().mockReturnValue(true), dismiss: vi.fn() };
   const open = vi.fn();
-  notify(source, trans, () => level, open, emit, new AbortController().signal);
-  return { source, emit, open, topic: source.on('alerts') };
+  notify(source, trans, () => level, open, toasts, new AbortController().signal);
+  return { source, ...toasts, open, topic: source.on('alerts') };
 }
 
 describe('notifications', () => {
@@ -51,17 +53,44 @@ describe('notifications', () => {
     expect(emit.mock.calls.map(([text]) => text)).toEqual(['“lr” has finished.']);
   });
 
-  it('tell of many that have finished at once only how many; each that failed by itself', async () => {
+  it('tell of many that end within moments only how many, in one notification', async () => {
+    const { source, emit, update, dismiss, topic } = listening({ alerts: () => [] });
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    const push = (...numbers: number[]) =>
+      topic.push({
+        kind: 'alerts',
+        alerts: numbers.map(n => alert({ id: `e${n}`, kind: 'finished', text: `“${n}” has finished.` })),
+      });
+    push(1, 2);
+    expect(emit.mock.calls.map(([text]) => text)).toEqual(['“1” has finished.', '“2” has finished.']);
+    push(2, 3, 4);
+    expect(dismiss.mock.calls).toEqual([['toast 1'], ['toast 2']]);
+    expect(emit.mock.calls.at(-1)?.slice(0, 2)).toEqual([
+      '%1 runs have finished. The panel lists them.',
+      'success',
+    ]);
+    push(5);
+    expect(emit).toHaveBeenCalledTimes(3);
+    expect(update.mock.calls.map(([{ id }]) => id)).toEqual(['toast 3']);
+    topic.push({ kind: 'alerts', alerts: [alert()] });
+    expect(emit.mock.calls.at(-1)?.[0]).toBe('“a” failed: no reason'); // what fails counts by itself
+  });
+
+  it('tell of the next ends one by one when the others have gone from the screen', async () => {
     const { source, emit, topic } = listening({ alerts: () => [] });
     await vi.waitFor(() => expect(source.asked).toHaveLength(1));
-    const ends = [1, 2, 3, 4].map(n =>
-      alert({ id: `e${n}`, kind: 'finished', text: `“${n}” has finished.` }),
-    );
-    topic.push({ kind: 'alerts', alerts: [...ends, alert()] });
-    topic.push({ kind: 'alerts', alerts: ends.slice(2) });
+    vi.useFakeTimers();
+    try {
+      const ends = [1, 2, 3, 4, 5].map(n => alert({ id: `e${n}`, kind: 'finished', text: `“${n}”` }));
+      topic.push({ kind: 'alerts', alerts: ends.slice(0, 4) });
+      vi.advanceTimersByTime(SHORT + 1);
+      topic.push({ kind: 'alerts', alerts: ends });
+    } finally {
+      vi.useRealTimers();
+    }
     expect(emit.mock.calls.map(([text]) => text)).toEqual([
-      '“a” failed: no reason',
       '%1 runs have finished. The panel lists them.',
+      '“5”',
     ]);
   });
 
@@ -74,11 +103,11 @@ describe('notifications', () => {
       const gone = alert({ id: 'gone', text: 'gone', dismissed: true });
       const alerts = [...kinds.map(kind => alert({ id: kind, kind, text: kind })), trial, gone];
       topic.push({ kind: 'alerts', alerts });
-      return emit.mock.calls.map(([text]) => text);
+      return new Set(emit.mock.calls.map(([text]) => text));
     };
-    expect(await shown('none')).toEqual([]);
-    expect(await shown('problems')).toEqual(['failed', 'lost', 'stalled', 'disk']);
-    expect(await shown('ends')).toEqual(['finished', 'failed', 'lost', 'stalled', 'disk']);
-    expect(await shown('all')).toEqual(['finished', 'failed', 'lost', 'stalled', 'disk', 'trial']);
+    expect(await shown('none')).toEqual(new Set());
+    expect(await shown('problems')).toEqual(new Set(['failed', 'lost', 'stalled', 'disk']));
+    expect(await shown('ends')).toEqual(new Set(['finished', 'failed', 'lost', 'stalled', 'disk']));
+    expect(await shown('all')).toEqual(new Set(['finished', 'failed', 'lost', 'stalled', 'disk', 'trial']));
   });
 });
