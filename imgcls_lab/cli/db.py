@@ -80,10 +80,13 @@ def rebuild(
         say(problem, err=True)
     say(f"Indexed {counted(report.runs, 'run')}.")
     if report.new and (report.registries or settings.executor_log.exists()):  # so there was a database before
+        also = (
+            "" if report.registries else " data sets, models, saved configs, saved views and the settings of projects,"
+        )
         say(
-            "The database was a new one. Not in the folders, and so not back: which runs were deleted"
-            + ("." if report.registries else ", data sets, models, saved configs and the settings of projects.")
-            + f" A backup has them, if there is one in {settings.backups_dir}."
+            f"The database was a new one. Not in the folders, and so not back:{also} which runs were deleted, who did "
+            "what (`imgcls-lab events`), and the weights, the limits and the use of users. A backup has them, if there "
+            f"is one in {settings.backups_dir}; else set weights and limits again with `imgcls-lab users`."
         )
     if report.view_only:
         say(

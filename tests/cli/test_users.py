@@ -82,6 +82,28 @@ def test_bad_input_is_named_and_sets_nothing(imgcls: Command, words: tuple[str, 
     assert listed(imgcls) == []
 
 
+def test_a_rebuild_without_the_database_says_that_weights_and_limits_are_lost(
+    imgcls: Command, few: TrainConfig, idle: Settings
+) -> None:
+    assert imgcls("projects", "add", "birds").code == 0  # a registry, which comes back
+    lab.launch(few, project="birds")
+    assert imgcls("users", "bob", "--weight", "2", "--max-devices", "3").code == 0
+    kept = imgcls("db", "rebuild")
+    assert (kept.code, "new one" in kept.out) == (0, False)
+    assert [user.name for user in listed(imgcls) if user.weight > 1] == ["bob"]
+
+    context.close()
+    for path in idle.home_path.glob("imgcls.db*"):
+        path.unlink()
+    lost = imgcls("db", "rebuild")
+    assert (lost.code, "new one" in lost.out) == (0, True)
+    assert [user.name for user in listed(imgcls)] == [user_name()]  # bob's are gone, the run is there
+    assert [event for event in json.loads(imgcls("events", "--json").out) if event["kind"] == "user"] == []
+    words = {"who did what", "weights", "limits", "imgcls-lab users"}
+    assert {word for word in words if word in lost.out} == words
+    assert "data sets" not in lost.out
+
+
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch, postgres: Server) -> Iterator[None]:
     """A PostgreSQL whose tables ada makes."""
