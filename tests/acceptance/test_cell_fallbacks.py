@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.conftest import PICTURES, Desk, Lab, browser, context, started
+from browser.conftest import PICTURES, Desk, Lab, started
 from browser.notebook_cells import (
     end_kernels,
     notebook_file,
@@ -27,7 +27,6 @@ from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 
-__all__ = ["browser", "context"]
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 # what the page says of a server without our routes, and of a widget whose kernel has ended

@@ -20,7 +20,6 @@ from imgcls_lab.engine.proofs.verify import verify
 from imgcls_lab.schemas import VerifyRequest
 from tests.acceptance.test_engine_resume import steps_done
 from tests.acceptance.test_forks import is_same_end
-from tests.engine.conftest import digits_source, make_config, tiny_model, tiny_vit  # noqa: F401
 from tests.engine.test_resume import start
 from tests.engine.test_run_changes import ask, at_steps, curve
 
@@ -30,7 +29,7 @@ Asked = tuple[int, str, float | None]  # after which step, field, value
 
 
 @pytest.fixture(scope="module")
-def config(make_config: Make, tiny_vit: Path) -> Make:  # noqa: F811
+def config(make_config: Make, tiny_vit: Path) -> Make:
     """A net with dropout, a moving average, mixed images and gradients of two batches."""
 
     def make(**changes: Any) -> TrainConfig:

@@ -24,7 +24,6 @@ from imgcls_lab.events import DesiredState, FailureKind, RunState
 from imgcls_lab.schemas import ProjectEdit
 from imgcls_lab.settings import Settings
 from tests.clusters import s3_server as s3_protocol
-from tests.clusters.conftest import s3  # noqa: F401 - a fixture
 from tests.clusters.matrix_lab import Faulty, MatrixLab, running
 from tests.clusters.s3_server import Bucket
 from tests.clusters.small_disk import SmallDisk, needs_root, small_disk
@@ -39,7 +38,7 @@ STEPS = 120  # of the stub, a tenth of a second each: some are left when a node'
 
 
 @pytest.fixture(scope="module", params=["ray", "slurm"])
-def cluster(request: pytest.FixtureRequest, s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:  # noqa: F811
+def cluster(request: pytest.FixtureRequest, s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     with running(request.param, s3_protocol.profile(s3, tmp_path_factory.mktemp("aws"))) as cluster:
         yield cluster
 
@@ -59,7 +58,7 @@ def disk(way: str, home: Path, cluster: Faulty) -> Iterator[SmallDisk]:
 
 @pytest.fixture
 def lab(
-    request: pytest.FixtureRequest, way: str, home: Path, tmp_path: Path, cluster: Faulty, s3: str,  # noqa: F811
+    request: pytest.FixtureRequest, way: str, home: Path, tmp_path: Path, cluster: Faulty, s3: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[MatrixLab]:  # fmt: skip
     traits: dict[str, Any] = {"db_url": f"sqlite:///{tmp_path}/database/imgcls.db", "disk_alert": 0, **cluster.traits}

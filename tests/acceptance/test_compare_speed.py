@@ -17,9 +17,8 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.verdict import Verdict
-from tests.browser.conftest import Desk, Lab, browser, context
+from tests.browser.conftest import Desk, Lab
 
-__all__ = ["browser", "context"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 STEPS, EPOCHS = 1000, 20  # of each run

@@ -18,7 +18,7 @@ from imgcls_lab import demo_data
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from tests.browser.accessibility import SERIOUS, faults
-from tests.browser.conftest import PICTURES, Desk, Lab, browser, context, desk, lab  # noqa: F401
+from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -28,7 +28,7 @@ PAIRS = [("3", "5"), ("1", "7")]  # what is drawn, and the folder that it was pu
 MOST_SECONDS = 60.0
 
 
-def plant(lab: Lab) -> dict[str, set[str]]:  # noqa: F811
+def plant(lab: Lab) -> dict[str, set[str]]:
     """Write the demo's digits with wrong labels. Returns the names of those in val/, by the folder they lie in."""
     root = demo_data.prepare(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))).root
     planted: dict[str, set[str]] = {}
@@ -41,7 +41,7 @@ def plant(lab: Lab) -> dict[str, set[str]]:  # noqa: F811
     return planted
 
 
-def tries(desk: Desk, lab: Lab) -> None:  # noqa: F811
+def tries(desk: Desk, lab: Lab) -> None:
     """The model looks at images of one's own, and at one image of the evaluation: answers and pictures come."""
     desk.main.get_by_role("tab", name="Try it").click()
     noise = lab.folder / "noise.png"
@@ -67,7 +67,7 @@ def tries(desk: Desk, lab: Lab) -> None:  # noqa: F811
         expect(panel.locator(".imgcls-large img").first).not_to_have_attribute("src", before or "", timeout=60_000)
 
 
-def looks(desk: Desk, lab: Lab) -> None:  # noqa: F811
+def looks(desk: Desk, lab: Lab) -> None:
     """Pictures in both themes and at 1000 px, and what axe says of each page and of one image."""
     for theme, width in (("light", 1440), ("light", 1000), ("dark", 1440)):
         lab._write_settings("apputils-extension/themes", {"theme": f"JupyterLab {theme.capitalize()}"})
@@ -86,18 +86,18 @@ def looks(desk: Desk, lab: Lab) -> None:  # noqa: F811
         picture(desk, f"evaluation-cards-{theme}-{width}")
 
 
-def picture(desk: Desk, name: str) -> None:  # noqa: F811
+def picture(desk: Desk, name: str) -> None:
     """Keep a picture of the page as it is, once its thumbnails are there."""
     PICTURES.mkdir(exist_ok=True)
     desk.quiet()
     desk.page.screenshot(path=PICTURES / f"{name}.png")
 
 
-def evaluation(desk: Desk) -> Locator:  # noqa: F811
+def evaluation(desk: Desk) -> Locator:
     return desk.main.locator(".imgcls-evaluation")
 
 
-def numbers_agree(desk: Desk) -> None:  # noqa: F811
+def numbers_agree(desk: Desk) -> None:
     """The matrix gives the mistakes: its cells, the filter's count, the card's words and the grid are one number."""
     cells = desk.main.locator(".imgcls-confusion td button").evaluate_all(
         "cells => cells.map(cell => [...cell.ariaLabel.matchAll(/true (.+), predicted (.+): (\\d+)/g)][0].slice(1))"
@@ -127,7 +127,7 @@ def tab_to(page: Page, wanted: str, key: str = "Tab", most: int = 60) -> None:
     raise AssertionError(f"{key} does not lead to “{wanted}”: {seen}")
 
 
-def by_mouse(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
+def by_mouse(desk: Desk, drawn: str, folder: str) -> None:
     """Relabel the images of a cell, save, and train again."""
     desk.main.get_by_role("tab", name="Evaluation").click()
     desk.main.get_by_role("button", name=f"true {folder}, predicted {drawn}:").click()
@@ -140,7 +140,7 @@ def by_mouse(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
     bar.get_by_role("button", name="Train again from the best").click()
 
 
-def by_keys(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
+def by_keys(desk: Desk, drawn: str, folder: str) -> None:
     """The same, on the page whose tabs have the focus, by keys alone; the matrix lets one in at its worst cell."""
     tab_to(desk.page, "Evaluation", "ArrowRight")
     expect(desk.main.locator(".imgcls-confusion tbody tr")).to_have_count(10)
@@ -165,7 +165,7 @@ def by_keys(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
     desk.page.locator(":focus").press("Enter")
 
 
-def child_of(desk: Desk, correct: Callable[[], None]) -> float:  # noqa: F811
+def child_of(desk: Desk, correct: Callable[[], None]) -> float:
     """Correct and train again until the child's page is in front. Returns the seconds that this took a person."""
     parent = desk.run_page().get_attribute("data-run") or ""
     begun = time.monotonic()
@@ -174,7 +174,7 @@ def child_of(desk: Desk, correct: Callable[[], None]) -> float:  # noqa: F811
     return time.monotonic() - begun
 
 
-def fixed_and_broken(desk: Desk) -> tuple[int, int]:  # noqa: F811
+def fixed_and_broken(desk: Desk) -> tuple[int, int]:
     """What the child in front says of itself once it has evaluated, without a reload."""
     desk.main.get_by_role("tab", name="Evaluation").click()
     card = desk.main.locator(".imgcls-flips")
@@ -186,7 +186,7 @@ def fixed_and_broken(desk: Desk) -> tuple[int, int]:  # noqa: F811
     return fixed, broken
 
 
-def changes_of(lab: Lab) -> dict[str, tuple[str | None, str | None]]:  # noqa: F811
+def changes_of(lab: Lab) -> dict[str, tuple[str | None, str | None]]:
     """What the revisions of the only data set say, by the names of the images: label before and after."""
     with Store.open(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))) as store:
         (dataset,) = store.datasets.list()
@@ -195,7 +195,7 @@ def changes_of(lab: Lab) -> dict[str, tuple[str | None, str | None]]:  # noqa: F
     return {change.name: (change.before, change.label) for change in found}
 
 
-def test_labels_are_corrected_and_the_child_says_what_was_fixed(desk: Desk, lab: Lab) -> None:  # noqa: F811
+def test_labels_are_corrected_and_the_child_says_what_was_fixed(desk: Desk, lab: Lab) -> None:
     planted = plant(lab)
     start_demo(desk)
     launch(desk, epochs="6")

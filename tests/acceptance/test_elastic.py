@@ -28,8 +28,7 @@ from imgcls_lab.errors import ConfigError
 from imgcls_lab.events import Event, Metrics, RunState, read_events
 from imgcls_lab.run_layout import event_files
 from imgcls_lab.schemas import SubmitRequest
-from tests.engine.conftest import digits_source, make_config, same_files, tiny_model, tiny_vit  # noqa: F401
-from tests.engine.test_distributed import shared, still_vit  # noqa: F401
+from tests.engine.conftest import same_files
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "executor"))
 
@@ -79,7 +78,7 @@ def test_four_then_two_then_three_processes_lose_and_double_no_image(
     what: str,
     changes: dict[str, Any],
     target: float | None,
-    shared: Make,  # noqa: F811
+    shared: Make,
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
@@ -108,7 +107,7 @@ def test_four_then_two_then_three_processes_lose_and_double_no_image(
 
 
 @pytest.mark.slow
-def test_fewer_processes_need_leave(shared: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_fewer_processes_need_leave(shared: Make, tmp_path: Path) -> None:
     config = shared(epochs=1)
     stop, on_event = stop_at(1)
     train(config, tmp_path / "run", stop=stop, on_event=on_event)
@@ -134,7 +133,7 @@ def reached(lab: StubLab, run_id: str, attempt: int, step: int) -> bool:
 @pytest.mark.timeout(1800)
 def test_a_killed_process_queues_the_run_again_by_itself(
     lab: StubLab,
-    shared: Make,  # noqa: F811
+    shared: Make,
     tmp_path: Path,
 ) -> None:
     config = shared(epochs=60, checkpoint_every_minutes=1e-4, log_indices=True)

@@ -18,7 +18,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.checkpointing import checkpoint
 from imgcls_lab.events import Metrics, RunState, read_events
-from tests.engine.conftest import digits_source, make_config, same_files, tiny_model, tiny_vit  # noqa: F401
+from tests.engine.conftest import same_files
 from tests.engine.test_resume import start
 
 Make = Callable[..., TrainConfig]
@@ -33,7 +33,7 @@ EVERYTHING = {
 
 
 @pytest.fixture(scope="module")
-def config(make_config: Make, tiny_vit: Path) -> Callable[..., TrainConfig]:  # noqa: F811
+def config(make_config: Make, tiny_vit: Path) -> Callable[..., TrainConfig]:
     """A net with dropout, so that torch's generator matters, and everything else that could go out of step."""
 
     def make(**changes: Any) -> TrainConfig:

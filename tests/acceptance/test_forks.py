@@ -15,7 +15,7 @@ from imgcls_lab.engine import train
 from imgcls_lab.engine.checkpointing import checkpoint
 from imgcls_lab.events import RunState
 from tests.acceptance.test_engine_resume import curve, train_with_kills
-from tests.engine.conftest import digits_source, make_config, same_files, tiny_model, tiny_vit  # noqa: F401
+from tests.engine.conftest import same_files
 from tests.engine.forking import fork_from
 from tests.engine.test_resume import stop_after
 
@@ -25,7 +25,7 @@ EVERYTHING = {"ema_decay": 0.9, "mixup": 0.2, "gradient_accumulation_steps": 2, 
 
 
 @pytest.fixture(scope="module")
-def config(make_config: Make, tiny_vit: Path) -> Make:  # noqa: F811
+def config(make_config: Make, tiny_vit: Path) -> Make:
     """A net with dropout, a moving average, mixed images and gradients of two batches."""
 
     def make(**changes: Any) -> TrainConfig:

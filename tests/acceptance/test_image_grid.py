@@ -15,10 +15,9 @@ from imgcls_lab import image_table
 from imgcls_lab.schemas import DatasetEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.browser.conftest import Desk, Lab, browser, context, desk, lab
+from tests.browser.conftest import Desk, Lab
 from tests.browser.scrolling import scrolled
 
-__all__ = ["browser", "context", "desk", "lab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 CLASSES, EACH, DIFFERENT = 1000, 100, 500  # images of a class, all links to so many files

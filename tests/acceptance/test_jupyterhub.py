@@ -21,7 +21,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from imgcls_lab.executor.device_locks import DeviceLock, shared_folder
-from tests.browser.conftest import PICTURES, Desk, browser  # noqa: F401
+from tests.browser.conftest import PICTURES, Desk
 from tests.browser.test_panel import launch, start_demo, write_images
 from tests.browser.test_tensorboard import expect_chart
 from tests.hub import attacks
@@ -48,7 +48,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(browser: Browser) -> Iterator[Site]:  # noqa: F811
+def site(browser: Browser) -> Iterator[Site]:
     """A hub with a simulated GPU, and two users who have logged in."""
     folder = Path(tempfile.mkdtemp(prefix="jupyterhub-test-", dir="/tmp"))
     folder.chmod(0o755)

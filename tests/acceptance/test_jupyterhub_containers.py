@@ -19,7 +19,6 @@ from playwright.sync_api import BrowserContext
 
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.browser.conftest import browser, context  # noqa: F401
 from tests.hub.hub_process import Hub, Seat, blocks
 from tests.hub.people import environment_of
 from tests.waiting import until
@@ -64,7 +63,7 @@ def view(seat: Seat, token: str, run_id: str) -> dict[str, Any]:
 
 def test_a_run_whose_container_was_culled_goes_on_from_its_checkpoint_at_the_next_login(
     seat: Seat,
-    context: BrowserContext,  # noqa: F811
+    context: BrowserContext,
 ) -> None:
     page = context.new_page()
     seat.log_in(page)

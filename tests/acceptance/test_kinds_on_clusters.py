@@ -16,7 +16,6 @@ from imgcls_lab.executor.backends.ray import RayScheduler
 from imgcls_lab.executor.backends.slurm import SlurmScheduler
 from imgcls_lab.store.attempts import MAX_LOST_ATTEMPTS
 from tests.clusters import slurm_cluster as clusters_of_slurm
-from tests.clusters.conftest import kinds_lab, ray_cluster, slurm_cluster  # noqa: F401 - fixtures
 from tests.clusters.kinds_lab import KindsLab
 from tests.clusters.slurm_cluster import SlurmCluster
 from tests.store.postgres_server import Server
@@ -48,7 +47,7 @@ def crash(request: pytest.FixtureRequest) -> Callable[[KindsLab, str], None]:
 
 
 @both
-def test_node_daemon_and_driver_die_under_a_sweep(kinds_lab: KindsLab, crash: Callable[[KindsLab, str], None]) -> None:  # noqa: F811
+def test_node_daemon_and_driver_die_under_a_sweep(kinds_lab: KindsLab, crash: Callable[[KindsLab, str], None]) -> None:
     lab = kinds_lab
     sweep = lab.sweep([1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2], steps=400, step_seconds=0.05, save_every=20)
     notebook, audit = lab.notebook(), lab.audit()
@@ -75,7 +74,7 @@ def test_node_daemon_and_driver_die_under_a_sweep(kinds_lab: KindsLab, crash: Ca
 
 
 @both
-def test_a_killed_sweep_starts_nothing_more_and_its_trials_end(kinds_lab: KindsLab) -> None:  # noqa: F811
+def test_a_killed_sweep_starts_nothing_more_and_its_trials_end(kinds_lab: KindsLab) -> None:
     lab = kinds_lab
     sweep = lab.sweep([1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], steps=300, step_seconds=0.05, save_every=50)
     lab.until(lambda: sum(run.state is RunState.RUNNING for run in lab.trials(sweep)) >= 2, 120, lab.daemon_log)

@@ -28,9 +28,8 @@ from imgcls_lab.thumbnails import cache
 from tests.acceptance.test_evaluation_speed import fill
 from tests.acceptance.test_image_grid import FRAMES, OPENS_WITHIN, look
 from tests.acceptance.test_many_classes import png
-from tests.browser.conftest import TOKEN, Desk, Lab, browser, context, desk, lab
+from tests.browser.conftest import TOKEN, Desk, Lab
 
-__all__ = ["browser", "context", "desk", "lab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 IMAGES, CLASSES, PHOTOS, PROBLEMS = 100_000, 1000, 200, 5000

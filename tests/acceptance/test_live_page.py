@@ -18,9 +18,8 @@ from imgcls_lab.run_layout import events_name
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.ingest import ingest
-from tests.browser.conftest import Desk, Lab, browser, context
+from tests.browser.conftest import Desk, Lab
 
-__all__ = ["browser", "context"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 EVENTS = 20  # a second

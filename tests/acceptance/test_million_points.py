@@ -12,10 +12,9 @@ from benchmarks.paint import CLICK
 from benchmarks.series import POINTS, long_run
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.browser.conftest import Desk, Lab, browser, context
+from tests.browser.conftest import Desk, Lab
 from tests.browser.test_panel import shown_of
 
-__all__ = ["browser", "context"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAINTS_WITHIN = 500  # ms from the click on its row, with the page's code loaded

@@ -17,10 +17,9 @@ from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor.backends.job_scheduler import job_id
 from imgcls_lab.executor.backends.launch import module_argv
 from tests.chaos.proxy import Proxy
-from tests.clusters.conftest import s3, s3_server  # noqa: F401
 from tests.clusters.s3_server import Bucket
 from tests.clusters.store_lab import StoreLab
-from tests.engine.conftest import digits_source, make_config, same_files, tiny_model, tiny_vit  # noqa: F401
+from tests.engine.conftest import same_files
 from tests.executor.stub_lab import ROOT
 from tests.store.postgres_server import Server
 
@@ -31,7 +30,7 @@ WEIGHTS = ("model.safetensors", "training_state.safetensors")
 
 @pytest.fixture
 def lab(
-    home: Path, tmp_path: Path, s3_server: Bucket, postgres: Server, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    home: Path, tmp_path: Path, s3_server: Bucket, postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StoreLab]:  # fmt: skip
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     lab = StoreLab(home, tmp_path, s3_server.url, argv=module_argv, db_url=postgres.url())
@@ -47,7 +46,7 @@ def holds(folder: Path, text: bytes) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_a_run_goes_by_the_store_and_resumes_on_another_node(lab: StoreLab, make_config: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_goes_by_the_store_and_resumes_on_another_node(lab: StoreLab, make_config: Make, tmp_path: Path) -> None:
     config = make_config(epochs=25, checkpoint_every_minutes=0.05, cache="off")
     whole = train(config, tmp_path / "whole")
     run_id = lab.train(config)
@@ -77,7 +76,7 @@ def test_a_run_goes_by_the_store_and_resumes_on_another_node(lab: StoreLab, make
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_killed_in_every_place_a_run_ends_bit_equal(
-    home: Path, tmp_path: Path, s3_server: Bucket, postgres: Server, make_config: Make, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    home: Path, tmp_path: Path, s3_server: Bucket, postgres: Server, make_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     """The uploader, the node's job, the daemon, and the way to the S3 server, at random moments."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Route
 
-from tests.browser.conftest import Lab, browser, lab
+from tests.browser.conftest import Lab
 
-__all__ = ["browser", "lab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROUNDS = 7

@@ -15,7 +15,7 @@ from imgcls_lab.engine import rng, train
 from imgcls_lab.engine.proofs.bisect import Named, bisect
 from imgcls_lab.engine.proofs.verify import verify
 from imgcls_lab.errors import ConflictError
-from tests.engine.conftest import digits, digits_source, make_config, of_type, tiny_model, tiny_vit  # noqa: F401
+from tests.engine.conftest import of_type
 from tests.engine.planted_causes import CAUSES, Planted
 
 Make = Callable[..., TrainConfig]
@@ -25,9 +25,9 @@ BATCH = 2
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_each_of_six_planted_causes_is_named(
-    make_config: Make,  # noqa: F811
-    digits_source: Path,  # noqa: F811
-    tiny_vit: Path,  # noqa: F811
+    make_config: Make,
+    digits_source: Path,
+    tiny_vit: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -66,8 +66,8 @@ def many_images(root: Path, steps: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_planted_difference_is_found_at_its_step(
-    make_config: Make,  # noqa: F811
-    tiny_vit: Path,  # noqa: F811
+    make_config: Make,
+    tiny_vit: Path,
     tmp_path: Path,
 ) -> None:
     step, steps = 137, 300
@@ -94,8 +94,8 @@ def test_a_planted_difference_is_found_at_its_step(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_another_learning_rate_is_named_and_a_run_that_cannot_be_computed_again_is_refused(
-    make_config: Make,  # noqa: F811
-    digits: Path,  # noqa: F811
+    make_config: Make,
+    digits: Path,
     tmp_path: Path,
 ) -> None:
     config = make_config(root=str(digits), epochs=1)

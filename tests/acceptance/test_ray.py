@@ -16,7 +16,6 @@ from imgcls_lab.api import context
 from imgcls_lab.events import ENDED, DesiredState, RunState
 from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.ray import RayScheduler
-from tests.clusters.conftest import ray_cluster  # noqa: F401 - a fixture
 from tests.clusters.matrix_lab import MatrixLab
 from tests.clusters.notebooks import QUEUES_A_RUN, notebook
 from tests.clusters.ray_cluster import APART, APART_KIND, RayCluster, ip
@@ -25,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture
-def lab(home: Path, ray_cluster: RayCluster) -> Iterator[MatrixLab]:  # noqa: F811
+def lab(home: Path, ray_cluster: RayCluster) -> Iterator[MatrixLab]:
     lab = MatrixLab(home, RayScheduler, backend="ray", ray_address=ray_cluster.address)
     yield lab
     lab.close()
@@ -45,7 +44,7 @@ def test_a_job_that_an_administrator_stops_saves_and_is_queued_again(lab: Matrix
 
 def test_a_run_goes_on_while_its_node_is_cut_off_and_starts_again_when_ray_has_given_it_up(
     lab: MatrixLab,
-    ray_cluster: RayCluster,  # noqa: F811
+    ray_cluster: RayCluster,
 ):
     with ray_cluster.apart() as node:
         lab.rounds(lambda: any(APART_KIND in device.title for device in lab.daemon.inventory.devices), 300)

@@ -14,7 +14,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from browser.conftest import PICTURES, Desk, Lab, browser, context, desk, lab
+from browser.conftest import PICTURES, Desk, Lab
 from browser.notebook_cells import save
 from playwright.sync_api import expect
 
@@ -26,8 +26,6 @@ from imgcls_lab.store import Store
 from tests.browser.test_panel import launch, start_demo
 from tests.registry_facts import registry
 from tests.waiting import until
-
-__all__ = ["browser", "context", "desk", "lab"]
 
 WITHIN = 600  # seconds of the replay, on a machine where nothing is left for it
 

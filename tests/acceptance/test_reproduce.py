@@ -17,7 +17,6 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.proofs.requirements import needed
 from imgcls_lab.schemas import Certificate
-from tests.engine.conftest import digits_source, make_config, tiny_model  # noqa: F401
 
 Make = Callable[..., TrainConfig]
 PLACES = "import imgcls_lab, torch; print(imgcls_lab.__file__, torch.__file__)"
@@ -60,7 +59,7 @@ def pack(found: metadata.Distribution, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("wheels")
-def test_a_run_is_reproduced_in_a_new_environment(make_config: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_is_reproduced_in_a_new_environment(make_config: Make, tmp_path: Path) -> None:
     train(make_config(epochs=2), tmp_path / "run")
     command = [Path(sys.executable).with_name("imgcls-lab"), "reproduce", tmp_path / "run", "--env", tmp_path / "env"]
     done = subprocess.run([*command, "--steps", "16"], capture_output=True, text=True, check=False, cwd=tmp_path)

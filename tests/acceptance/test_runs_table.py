@@ -11,11 +11,10 @@ from playwright.sync_api import Page, expect
 
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.browser.conftest import Desk, Lab, browser, context, desk, lab
+from tests.browser.conftest import Desk, Lab
 from tests.browser.many_runs import write_runs
 from tests.browser.scrolling import Scrolled, scrolled
 
-__all__ = ["browser", "context", "desk", "lab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 RUNS = 10_000

@@ -27,8 +27,7 @@ from imgcls_lab.engine.distributed.launcher import help_train
 from imgcls_lab.engine.distributed.nodes import Node, Rendezvous
 from imgcls_lab.engine.reporting.index_log import trained_images
 from imgcls_lab.events import Event, Failed, Metrics, RunState, read_events
-from tests.engine.conftest import curve, digits_source, make_config, of_type, same_files, tiny_model  # noqa: F401
-from tests.engine.test_distributed import shared, still_vit  # noqa: F401
+from tests.engine.conftest import of_type, same_files
 from tests.waiting import free_port, until
 
 Make = Callable[..., TrainConfig]
@@ -36,7 +35,7 @@ SECONDS = 30  # within which a death must be noticed, on a machine that is share
 IMAGES = list(range(120))
 
 
-def test_two_nodes_train_and_one_goes_on_without_losing_an_image(shared: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_two_nodes_train_and_one_goes_on_without_losing_an_image(shared: Make, tmp_path: Path) -> None:
     config = shared(num_nodes=2, min_processes=1, log_indices=True, batch_size=4, epochs=3)
     folder, stop, meeting = tmp_path / "run", threading.Event(), Rendezvous("127.0.0.2", free_port())
 
@@ -141,7 +140,7 @@ class TwoNodes:
 
 
 @pytest.fixture
-def start(shared: Make, tmp_path: Path) -> Iterator[Callable[..., TwoNodes]]:  # noqa: F811
+def start(shared: Make, tmp_path: Path) -> Iterator[Callable[..., TwoNodes]]:
     """Starts an attempt of one run of two nodes."""
     config = shared(num_nodes=2, log_indices=True, epochs=40, checkpoint_every_minutes=1e-4, num_workers=1, cache="off")
     folder, started = tmp_path / "run", []
@@ -166,7 +165,7 @@ def kill(*processes: psutil.Process | subprocess.Popen[bytes]) -> None:
 @pytest.mark.timeout(1800)
 def test_whatever_dies_the_run_is_lost_within_seconds_and_ends_bit_equal(
     start: Callable[..., TwoNodes],
-    shared: Make,  # noqa: F811
+    shared: Make,
     tmp_path: Path,
 ) -> None:
     deaths: dict[str, Callable[[TwoNodes], None]] = {
@@ -216,7 +215,7 @@ def test_a_stop_of_either_node_saves_a_checkpoint_and_ends_both(start: Callable[
 
 
 @pytest.mark.slow
-def test_a_node_without_the_others_waits_and_hears_a_stop(shared: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_a_node_without_the_others_waits_and_hears_a_stop(shared: Make, tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(1, stop.set).start()
     node = Node(0, 2, Rendezvous("127.0.0.1", free_port()))

@@ -15,16 +15,15 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import Event, Metrics, RunState
-from tests.engine.conftest import digits, digits_source, make_config, of_type, tiny_model  # noqa: F401
-from tests.engine.test_distributed import shared, still_vit  # noqa: F401
+from tests.engine.conftest import of_type
 
 Make = Callable[..., TrainConfig]
 
 
 @pytest.mark.slow
 def test_what_failed_in_another_process_is_told_in_its_words(
-    shared: Make,  # noqa: F811
-    digits: Path,  # noqa: F811
+    shared: Make,
+    digits: Path,
     tmp_path: Path,
 ) -> None:
     def ruin(event: Event) -> None:
@@ -38,14 +37,14 @@ def test_what_failed_in_another_process_is_told_in_its_words(
 
 
 @pytest.mark.slow
-def test_a_stop_before_the_processes_have_begun_is_heard(shared: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_a_stop_before_the_processes_have_begun_is_heard(shared: Make, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     assert train(shared(), tmp_path / "run", stop=stop).state is RunState.STOPPED
 
 
 @pytest.mark.slow
-def test_torchrun_starts_it_too(shared: Make, tmp_path: Path) -> None:  # noqa: F811
+def test_torchrun_starts_it_too(shared: Make, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.json").write_text(shared(epochs=1).model_dump_json())

@@ -20,7 +20,6 @@ from imgcls_lab.schemas import ProjectEdit, RunDetail, SubmitRequest
 from imgcls_lab.store.verdict import ended_at, launched_at, read_end
 from tests.clusters.slurm_cluster import SlurmCluster, running
 from tests.clusters.small_disk import small_disk
-from tests.engine.conftest import digits_source, make_config, tiny_model  # noqa: F401
 from tests.executor.stub_lab import StubLab
 from tests.waiting import until
 
@@ -138,7 +137,7 @@ def test_forty_runs_share_four_gpus_by_priority_and_limit(make_lab: Make) -> Non
 
 def test_killed_slurmds_nodes_and_slurmctld_change_no_weight(
     make_lab: Make,
-    make_config: Callable[..., TrainConfig],  # noqa: F811
+    make_config: Callable[..., TrainConfig],
 ) -> None:
     lab = make_lab()
     cluster, config = lab.cluster, make_config(epochs=40, device="auto", checkpoint_every_minutes=1e-4)

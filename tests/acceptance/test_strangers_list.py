@@ -19,11 +19,10 @@ from imgcls_lab.store import Store
 from imgcls_lab.store.tables import Run
 from tests.acceptance.hands import Hands
 from tests.acceptance.test_compare_speed import write_run
-from tests.browser.conftest import Desk, Lab, browser, context
+from tests.browser.conftest import Desk, Lab
 from tests.browser.tour import ask, demo, wait_for
 from tests.waiting import until
 
-__all__ = ["browser", "context"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DAY = 86_400

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import nbformat
 import pytest
-from browser.conftest import PICTURES, Desk, browser, context, desk, lab
+from browser.conftest import PICTURES, Desk
 from browser.notebook_cells import notebook_file, save
 from browser.scrolling import scrolled
 from playwright.sync_api import expect
@@ -22,8 +22,6 @@ from imgcls_lab.api.training import make_run_folder
 from imgcls_lab.events import EventWriter, Finished, Metrics, Started
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
-
-__all__ = ["browser", "context", "desk", "lab"]
 
 CELLS, RUNNING = 20, 4
 STEPS, EPOCHS = 2000, 20

@@ -32,7 +32,9 @@ PORTS = (
     "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port",
     "node-manager-port", "object-manager-port",
 )  # fmt: skip
-START = 240.0  # seconds that a busy machine may take for one node
+START = 240.0  # seconds that a busy machine may take until all of a node lives
+ONCE = 120.0  # seconds after which one `ray start` is given up: where its raylet has died, it waits for ever
+TRIES = 3  # a busy machine: Ray gives up early
 
 
 class RayCluster:
@@ -55,17 +57,21 @@ class RayCluster:
         the command under which Ray starts.
         """
         for node in nodes:
-            output, code = self._started(self._spawn(node, *prefix, words=words))
-            for _ in range(2):  # a busy machine: Ray gives up early
-                if code:
-                    self.kill_raylet(node)
-                    self.clean(node)
-                    output, code = self._started(self._spawn(node, *prefix, words=words))
+            for _ in range(TRIES):
+                output, code = self._started(self._spawn(node, *prefix, words=words))
+                if code == 0:
+                    break
+                self.kill_raylet(node)
+                self.clean(node)
             assert code == 0, output
         until(lambda: all(self.pids(node, "raylet/raylet") for node in nodes), START)
 
     def _started(self, process: subprocess.Popen[bytes]) -> tuple[str, int]:
-        output, _ = process.communicate(timeout=START)
+        try:
+            output, _ = process.communicate(timeout=ONCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, _ = process.communicate()
         return output.decode(), process.returncode
 
     @property
