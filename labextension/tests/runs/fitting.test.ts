@@ -17,13 +17,15 @@ const ALL = allColumns({
   tags: [],
 });
 const first = chosenColumns(ALL, FIRST_COLUMNS, 'accuracy');
+const at = (room: number, more = {}) =>
+  fitted(first, { room, flexible: true, sorted: 'created', grouped: false, ...more });
 const keysAt = (room: number, sorted = 'created', flexible = true) =>
-  fitted(first, room, flexible, sorted).columns.map(({ key }) => key);
+  fitted(first, { room, flexible, sorted, grouped: false }).columns.map(({ key }) => key);
 const widthsOf = (template: string) => [...template.matchAll(/ (\d+)px/g)].map(match => Number(match[1]));
 
 it('leaves all as they are where there is room, and before it is known how much', () => {
   for (const room of [0, 2000]) {
-    const fit = fitted(first, room, true, 'created');
+    const fit = at(room);
     expect(fit.columns).toBe(first);
     expect(widthsOf(fit.template)).toEqual(first.map(({ width }) => Math.floor(width)));
     expect([fit.lacking, fit.tight]).toEqual([[], false]);
@@ -31,7 +33,7 @@ it('leaves all as they are where there is room, and before it is known how much'
 });
 
 it('makes columns narrower first, so that names are read', () => {
-  const fit = fitted(first, 1030, true, 'created');
+  const fit = at(1030);
   expect(fit.columns.map(({ key }) => key)).toEqual(FIRST_COLUMNS);
   expect([fit.lacking, fit.tight]).toEqual([[], false]);
   const widths = widthsOf(fit.template);
@@ -47,7 +49,7 @@ it('then leaves out those that nobody chose, never the one that sorts, and does 
   expect(keysAt(590)).toEqual(['state', 'model', 'lr', 'best', 'created']);
   expect(keysAt(590, 'size')).toContain('size');
   for (let room = 480; room < 1400; room += 10) {
-    const fit = fitted(first, room, true, 'created');
+    const fit = at(room);
     expect(fit.least).toBeLessThanOrEqual(room);
     expect([...fit.columns.map(({ key }) => key), ...fit.lacking].sort()).toEqual([...FIRST_COLUMNS].sort());
   }
@@ -55,5 +57,12 @@ it('then leaves out those that nobody chose, never the one that sorts, and does 
 
 it('keeps what was chosen: then the table scrolls', () => {
   expect(keysAt(590, 'created', false)).toEqual(FIRST_COLUMNS);
-  expect(fitted(first, 590, false, 'created').least).toBeGreaterThan(590);
+  expect(at(590, { flexible: false }).least).toBeGreaterThan(590);
+});
+
+it('keeps a range of learning rates whole, or leaves the column out', () => {
+  const place = FIRST_COLUMNS.indexOf('lr');
+  expect(widthsOf(at(1030).template)[place]).toBeLessThan(94);
+  expect(widthsOf(at(1030, { grouped: true }).template)[place]).toBeGreaterThanOrEqual(94);
+  expect(at(590, { grouped: true }).lacking).toContain('lr');
 });

@@ -2,7 +2,7 @@
 import { useMemo, useState } from 'react';
 import type { Sweep } from '../data/types';
 import { metricTitle } from '../ui/format';
-import { Svg, TrialPoint, endText } from './sweep_plot';
+import { Drawing, TrialPoint, endText } from './sweep_plot';
 import { HEIGHT, LEFT, doneOf, scaleOf, titleOf, x, y } from './sweep_scale';
 import '../ui/inputs.css';
 import './sweep_contour.css';
@@ -42,34 +42,38 @@ function Picture({ sweep, across, up }: { sweep: Sweep; across: string; up: stri
   const picture = useMemo(() => pictureOf(sweep, across, up), [sweep, across, up]);
   if (!picture) return <p className="imgcls-muted">It needs four results.</p>;
   return (
-    <Svg label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, across)} and ${titleOf(sweep, up)}`}>
-      {picture.tiles.map(({ tx, ty, good }, n) => (
-        <rect
-          key={n}
-          className="imgcls-tile"
-          x={x(tx - STEP / 2)}
-          y={y(ty + STEP / 2)}
-          width={x(STEP) - x(0)}
-          height={y(0) - y(STEP)}
-          style={{ opacity: Math.round(good * 10) / 12 }}
-        />
-      ))}
-      {picture.points.map(({ trial, px, py }) => (
-        <TrialPoint key={trial.number} trial={trial} sweep={sweep} cx={x(px)} cy={y(py)} />
-      ))}
-      <g className="imgcls-axes">
-        {(['start', 'end'] as const).map((anchor, end) => (
-          <text key={anchor} x={x(end)} y={HEIGHT - 8} textAnchor={anchor}>
-            {endText(picture.xs.ends[end])}
-          </text>
-        ))}
-        {[0, 1].map(end => (
-          <text key={end} x={LEFT - 4} y={y(end) + 3} textAnchor="end">
-            {endText(picture.ys.ends[end])}
-          </text>
-        ))}
-      </g>
-    </Svg>
+    <Drawing label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, across)} and ${titleOf(sweep, up)}`}>
+      {width => (
+        <>
+          {picture.tiles.map(({ tx, ty, good }, n) => (
+            <rect
+              key={n}
+              className="imgcls-tile"
+              x={x(tx - STEP / 2, width)}
+              y={y(ty + STEP / 2)}
+              width={x(STEP, width) - x(0, width)}
+              height={y(0) - y(STEP)}
+              style={{ opacity: Math.round(good * 10) / 12 }}
+            />
+          ))}
+          {picture.points.map(({ trial, px, py }) => (
+            <TrialPoint key={trial.number} trial={trial} sweep={sweep} cx={x(px, width)} cy={y(py)} />
+          ))}
+          <g className="imgcls-axes">
+            {(['start', 'end'] as const).map((anchor, end) => (
+              <text key={anchor} x={x(end, width)} y={HEIGHT - 8} textAnchor={anchor}>
+                {endText(picture.xs.ends[end])}
+              </text>
+            ))}
+            {[0, 1].map(end => (
+              <text key={end} x={LEFT - 4} y={y(end) + 3} textAnchor="end">
+                {endText(picture.ys.ends[end])}
+              </text>
+            ))}
+          </g>
+        </>
+      )}
+    </Drawing>
   );
 }
 

@@ -3,7 +3,8 @@ import type { ReactNode } from 'react';
 import type { Sweep } from '../data/types';
 import { meanText, metric, parameterText } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
-import { BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, spreadOf, x, y, type Done } from './sweep_scale';
+import { useWidth } from '../ui/use_width';
+import { BOTTOM, HEIGHT, LEFT, RIGHT, TOP, spreadOf, x, y, type Done } from './sweep_scale';
 import '../ui/layout.css';
 import './sweep_plot.css';
 
@@ -21,28 +22,27 @@ export function Card({ title, note, children }: { title: string; note?: string; 
   );
 }
 
-export function Axes({
-  sweep,
-  ends,
-  values,
-}: {
+interface AxesProps {
   sweep: Sweep;
+  width: number;
   ends: [unknown, unknown];
   values: [number, number];
-}) {
+}
+
+export function Axes({ sweep, width, ends, values }: AxesProps) {
   return (
     <g className="imgcls-axes">
-      <path d={`M${LEFT},${TOP} V${HEIGHT - BOTTOM} H${WIDTH - RIGHT}`} />
+      <path d={`M${LEFT},${TOP} V${HEIGHT - BOTTOM} H${width - RIGHT}`} />
       <text x={LEFT - 4} y={y(0) + 3} textAnchor="end">
         {metric(sweep.metric, values[0])}
       </text>
       <text x={LEFT - 4} y={y(1) + 3} textAnchor="end">
         {metric(sweep.metric, values[1])}
       </text>
-      <text x={x(0)} y={HEIGHT - 8} textAnchor="start">
+      <text x={x(0, width)} y={HEIGHT - 8} textAnchor="start">
         {endText(ends[0])}
       </text>
-      <text x={x(1)} y={HEIGHT - 8} textAnchor="end">
+      <text x={x(1, width)} y={HEIGHT - 8} textAnchor="end">
         {endText(ends[1])}
       </text>
     </g>
@@ -83,8 +83,16 @@ export function SpreadPoint({ trial, sweep, cx, at }: SpreadProps) {
   );
 }
 
-export const Svg = ({ label, children }: { label: string; children: ReactNode }) => (
-  <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label}>
-    {children}
-  </svg>
-);
+/** A drawing as wide as its card, whose letters are as large as those around it. `children`: what it holds at a width. */
+export function Drawing({ label, children }: { label: string; children: (width: number) => ReactNode }) {
+  const [host, width] = useWidth<HTMLDivElement>();
+  return (
+    <div ref={host} className="imgcls-sweep-drawing" style={{ height: HEIGHT }}>
+      {width > 0 && (
+        <svg width={width} height={HEIGHT} role="img" aria-label={label}>
+          {children(width)}
+        </svg>
+      )}
+    </div>
+  );
+}

@@ -1,7 +1,7 @@
 // Plots of a sweep's results: how the search went, which parameters matter, and the metric over each of them.
 import type { Sweep } from '../data/types';
 import { metricTitle, percent } from '../ui/format';
-import { Axes, Card, SpreadPoint, Svg } from './sweep_plot';
+import { Axes, Card, Drawing, SpreadPoint } from './sweep_plot';
 import { doneOf, headOf, scaleOf, spreadOf, titleOf, x, y } from './sweep_scale';
 import './sweep_plots.css';
 
@@ -14,22 +14,29 @@ export function History({ sweep }: { sweep: Sweep }) {
   let best = done[0]!.value;
   const line = done.map(trial => {
     best = sweep.higher_is_better ? Math.max(best, trial.value) : Math.min(best, trial.value);
-    return `${x(places.at(trial.number))},${y(scale.at(best))}`;
+    return { at: places.at(trial.number), y: y(scale.at(best)) };
   });
   return (
     <Card title="Best so far" note={`${metricTitle(sweep.metric)} by trial`}>
-      <Svg label={`Best ${metricTitle(sweep.metric)} so far`}>
-        <Axes sweep={sweep} ends={places.ends} values={scale.ends as [number, number]} />
-        <polyline className="imgcls-bestline" points={line.join(' ')} />
-        {done.map(trial => (
-          <SpreadPoint
-            key={trial.number}
-            {...{ trial, sweep }}
-            cx={x(places.at(trial.number))}
-            at={scale.at}
-          />
-        ))}
-      </Svg>
+      <Drawing label={`Best ${metricTitle(sweep.metric)} so far`}>
+        {width => (
+          <>
+            <Axes {...{ sweep, width }} ends={places.ends} values={scale.ends as [number, number]} />
+            <polyline
+              className="imgcls-bestline"
+              points={line.map(point => `${x(point.at, width)},${point.y}`).join(' ')}
+            />
+            {done.map(trial => (
+              <SpreadPoint
+                key={trial.number}
+                {...{ trial, sweep }}
+                cx={x(places.at(trial.number), width)}
+                at={scale.at}
+              />
+            ))}
+          </>
+        )}
+      </Drawing>
     </Card>
   );
 }
@@ -68,17 +75,21 @@ export function Slices({ sweep }: { sweep: Sweep }) {
         const scale = scaleOf(done.map(trial => trial.params[name] ?? null));
         return (
           <Card key={name} title={headOf(sweep, name)} note={`${metricTitle(sweep.metric)} over it`}>
-            <Svg label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, name)}`}>
-              <Axes sweep={sweep} ends={scale.ends} values={values.ends as [number, number]} />
-              {done.map(trial => (
-                <SpreadPoint
-                  key={trial.number}
-                  {...{ trial, sweep }}
-                  cx={x(scale.at(trial.params[name] ?? null))}
-                  at={values.at}
-                />
-              ))}
-            </Svg>
+            <Drawing label={`${metricTitle(sweep.metric)} over ${titleOf(sweep, name)}`}>
+              {width => (
+                <>
+                  <Axes {...{ sweep, width }} ends={scale.ends} values={values.ends as [number, number]} />
+                  {done.map(trial => (
+                    <SpreadPoint
+                      key={trial.number}
+                      {...{ trial, sweep }}
+                      cx={x(scale.at(trial.params[name] ?? null), width)}
+                      at={values.at}
+                    />
+                  ))}
+                </>
+              )}
+            </Drawing>
           </Card>
         );
       })}

@@ -1,8 +1,7 @@
-// Where the trials of a sweep stand in a plot: the drawing's size, and scales for parameters and metrics. Pure; no sweep.
+// Where the trials of a sweep stand in a plot as wide as its card: the drawing's edges, and scales for parameters and metrics. Pure; no sweep.
 import type { Sweep, Trial } from '../data/types';
 import { isFraction, lower } from '../ui/format';
 
-export const WIDTH = 340;
 export const HEIGHT = 190;
 export const LEFT = 46;
 export const BOTTOM = 26;
@@ -23,7 +22,9 @@ export const spreadOf = (sweep: Sweep, { value, deviation }: Done): [number, num
   return isFraction(sweep.metric) ? [Math.max(0, low), Math.min(1, high)] : [low, high];
 };
 
-export const x = (fraction: number): number => LEFT + 6 + fraction * (WIDTH - LEFT - RIGHT - 12);
+/** A place across a drawing of that width, px. */
+export const x = (fraction: number, width: number): number =>
+  LEFT + 6 + fraction * (width - LEFT - RIGHT - 12);
 export const y = (fraction: number): number => HEIGHT - BOTTOM - 6 - fraction * (HEIGHT - BOTTOM - TOP - 12);
 
 /** Places values of one parameter or metric along an axis, 0..1: numbers over orders of magnitude where they span

@@ -2,10 +2,11 @@
 import type { Sweep, Trial } from '../data/types';
 import { duration } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
-import { WIDTH } from './sweep_scale';
 import '../ui/layout.css';
 import './sweep_plot.css';
 import './sweep_timeline.css';
+
+const WIDTH = 680; // units, which the drawing stretches to its card's width
 
 /** A run of a trial, as the timeline has it. */
 interface Span {
@@ -52,7 +53,7 @@ export function Timeline({ sweep }: { sweep: Sweep }) {
         </span>
       </h3>
       <svg
-        viewBox={`0 0 ${WIDTH * 2} ${lanes.length * height}`}
+        viewBox={`0 0 ${WIDTH} ${lanes.length * height}`}
         preserveAspectRatio="none"
         style={{ '--imgcls-lanes': lanes.length } as React.CSSProperties}
         role="img"
@@ -63,9 +64,9 @@ export function Timeline({ sweep }: { sweep: Sweep }) {
             <rect
               key={run.title}
               className={`imgcls-span imgcls-span-${run.state}`}
-              x={((run.start - begin) / span) * WIDTH * 2}
+              x={((run.start - begin) / span) * WIDTH}
               y={row * height + 2}
-              width={Math.max(2, ((run.end - run.start) / span) * WIDTH * 2 - 1)}
+              width={Math.max(2, ((run.end - run.start) / span) * WIDTH - 1)}
               height={height - 5}
               rx={2}
               onClick={() => run.run_id && navigate({ view: 'run', id: run.run_id })}

@@ -34,6 +34,8 @@ export interface Column {
   width: number; // CSS pixels
   /** Least width in which its values are read whole, where that is less. */
   least?: number;
+  /** The same where groups are among the rows, of which it shows a range. */
+  ofGroups?: number;
   sortable: boolean;
   /** Text, which stands at the left; numbers stand at the right. */
   left: boolean;
@@ -57,7 +59,9 @@ export const FIRST_COLUMNS: readonly string[] = [
   'created',
 ];
 
-type Shown = Partial<Pick<Column, 'width' | 'least' | 'left' | 'path' | 'show' | 'whole' | 'title'>>;
+type Shown = Partial<
+  Pick<Column, 'width' | 'least' | 'ofGroups' | 'left' | 'path' | 'show' | 'whole' | 'title'>
+>;
 const when =
   (time: (run: Run) => number | null): Column['show'] =>
   (run, now) => {
@@ -72,7 +76,7 @@ const OF_RUNS: Record<string, Shown> = {
   project: { width: 96, left: true, show: run => run.project },
   model: { width: 170, least: 66, left: true, show: modelOf, whole: run => run.model_flavour },
   data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
-  lr: { title: 'lr', width: 112, least: 62, show: run => settingText(run.lr) },
+  lr: { title: 'lr', width: 112, least: 62, ofGroups: 94, show: run => settingText(run.lr) },
   batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
   best: { width: 92, least: 86, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
   monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },

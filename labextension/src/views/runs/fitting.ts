@@ -24,10 +24,20 @@ export interface Fit {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0);
 
-/** room: of the table, CSS pixels; 0: not known yet. flexible: nobody has chosen these columns. sorted: by which one. */
-export function fitted(all: readonly Column[], room: number, flexible: boolean, sorted: string): Fit {
-  const leastOf = ({ key, title, short = title, width, least = width }: Column): number =>
-    Math.min(width, Math.max(least, widthOf(short, key === sorted)));
+interface Table {
+  /** CSS pixels; 0: not known yet. */
+  room: number;
+  /** Nobody has chosen these columns. */
+  flexible: boolean;
+  /** By which column. */
+  sorted: string;
+  /** Rows may stand for several runs. */
+  grouped: boolean;
+}
+
+export function fitted(all: readonly Column[], { room, flexible, sorted, grouped }: Table): Fit {
+  const leastOf = ({ key, title, short = title, width, least = width, ofGroups = least }: Column): number =>
+    Math.min(width, Math.max(grouped ? ofGroups : least, widthOf(short, key === sorted)));
   let columns = all;
   const lacks = () => room > 0 && CHECK + NAME + sum(columns.map(leastOf)) > room;
   if (flexible)

@@ -53,9 +53,11 @@ function Best({ group, bare }: { group: RunGroup; bare: boolean }): ReactNode {
   );
 }
 
-/** The lowest and the highest learning rate. */
-const rates = ({ lr }: RunGroup): string =>
-  lr ? [...new Set((lr as number[]).map(settingText))].join(' … ') : '';
+/** The lowest and the highest learning rate; `short`: in the width of the column, whatever a search has drawn. */
+const rates = ({ lr }: RunGroup, short = false): string => {
+  const ends = ((lr ?? []) as number[]).map(rate => (short ? Number(rate.toPrecision(2)) : rate));
+  return [...new Set(ends.map(settingText))].join('–');
+};
 
 /** The whole of what a column shows of a group, where its cell may be too narrow for it. */
 export const wholeOfGroup = ({ key }: Column, group: RunGroup): string | undefined =>
@@ -69,7 +71,7 @@ export function groupCell(column: Column, group: RunGroup, now: number): ReactNo
     case 'model':
       return group.models.map(leaf).join(', ');
     case 'lr':
-      return rates(group) || '–';
+      return rates(group, true) || '–';
     case 'best':
       return <Best group={group} bare={column.title.endsWith('%')} />;
     case 'epoch':

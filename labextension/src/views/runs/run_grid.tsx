@@ -73,9 +73,10 @@ export function RunGrid(props: Props) {
   const total = count ?? 0;
   const id = useId();
   const { box, width, first, end, page, drawn, measure, reveal } = useRowsInView(total);
+  const grouped = (query.group ?? []).length > 0;
   const fit = useMemo(
-    () => fitted(props.columns, width, flexible, sorting.sort),
-    [props.columns, width, flexible, sorting.sort],
+    () => fitted(props.columns, { room: width, flexible, sorted: sorting.sort, grouped }),
+    [props.columns, width, flexible, sorting.sort, grouped],
   );
   const { columns, lacking } = fit;
   useEffect(() => onLacking(lacking), [onLacking, lacking]);
