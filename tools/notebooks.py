@@ -20,6 +20,7 @@ import nbformat
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 PLACE = "/home/me"
+HOMES = ("imgcls", "cluster")  # of all notebooks, and the own one of cluster.ipynb
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LIVE = re.compile(rf"{re.escape(WIDGET)}|application/vnd\.imgcls\b.*")
 TIMEOUT = 600  # seconds of a cell
@@ -32,9 +33,8 @@ def execute(name: str) -> None:
         for path in NOTEBOOKS.glob("*.ipynb"):
             shutil.copy(path, folder)
         os.environ |= {
-            "IMGCLS_HOME": str(folder / "imgcls"),
+            "IMGCLS_HOME": str(folder / HOMES[0]),
             "DATASETS_DIR": str(folder / "datasets"),
-            "RAY_raylet_start_wait_time_s": "60",  # of a busy machine
             "RAY_AUTH_MODE": "disabled",  # by default it is on where this user once had a token
         }
         notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
@@ -45,7 +45,8 @@ def execute(name: str) -> None:
         from imgcls_lab.executor import client
         from imgcls_lab.settings import Settings
 
-        client.stop(Settings(), stop_runs=True)
+        for home in HOMES:
+            client.stop(Settings(home=str(folder / home)), stop_runs=True)
         shutil.rmtree(folder)
 
 

@@ -19,8 +19,9 @@ from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
 from imgcls_lab.api.galleries import IMAGES_TYPE
 from imgcls_lab.events import RunKind, RunState
+from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import rebuild
+from imgcls_lab.store import Store, rebuild
 
 MOST = 400_000  # bytes of a stored notebook
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -177,3 +178,30 @@ def test_papermill_trains_with_parameters_and_no_daemon(few: TrainConfig, idle: 
     assert "has finished: epoch 2 of 2" in shown["train"][0]["data"]["text/plain"]
     assert not any("application/vnd.imgcls.run+json" in output.get("data", {}) for output in shown["train"])
     context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_ray_of_this_machine_trains_and_everything_ends(
+    own: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # by default it is on where this user once had a token
+    there = Settings(home=str(tmp_path / "cluster"))  # the notebook has a home of its own
+    try:
+        _, outputs = execute("cluster", tmp_path)
+        assert not client.lives(there)
+    finally:
+        client.stop(there, stop_runs=True)
+    findings = said(outputs["doctor"])
+    assert re.search(r"^ray +ok +Ray .* answers", findings, re.MULTILINE)
+    assert re.search(r"^shared home +ok ", findings, re.MULTILINE)
+    assert not re.search(r"^[\w ]+ wrong ", findings, re.MULTILINE), findings
+    with Store.open(there) as store:
+        runs = store.runs.list(limit=10).items
+        trained = [run for run in runs if run.kind is RunKind.TRAIN]
+        assert [run.state for run in runs] == [RunState.SUCCEEDED] * 4  # one alone, a sweep and its two trials
+        assert {run.host for run in trained} == {"ray"}
+    alone = next(run for run in trained if run.name == "over Ray")
+    assert f"{alone.id}-001" in said(outputs["where"])
+    assert "2 of 2 trials" in said(outputs["sweep"])
