@@ -12,6 +12,7 @@ from imgcls_lab.api import context
 from imgcls_lab.api.evaluations import Flips
 from imgcls_lab.api.galleries import SHOWN_ROWS, Shown
 from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.tables import table_html
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
@@ -129,7 +130,7 @@ class Comparison(Shown):
         )
         warned = "<p>They are judged on different validation images.</p>" if self.view.other_images else ""
         return {
-            "text/html": f"<p>{escape(self.title)}</p>{warned}{drawn}{self.table().to_html(border=0, na_rep='–')}",
+            "text/html": f"<p>{escape(self.title)}</p>{warned}{drawn}{table_html(self.table())}",
             "image/svg+xml": drawn,
         }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgcls_lab import data_files
 from imgcls_lab.api.progress import front_end_shows, in_notebook
+from imgcls_lab.api.tables import readable, table_html
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.images import decode
@@ -58,12 +59,12 @@ class Shown(ABC):
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"{self.title}\n{self.table().to_string()}"
+        return f"{self.title}\n{readable(self.table()).to_string()}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         shown = self.picture()
         if not shown:
-            shown = {"text/html": f"<p>{html.escape(self.title)}</p>{self.table().to_html(border=0, na_rep='–')}"}
+            shown = {"text/html": f"<p>{html.escape(self.title)}</p>{table_html(self.table())}"}
         return {"text/plain": repr(self), **shown}
 
 

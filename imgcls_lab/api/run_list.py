@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from imgcls_lab.api import context
 from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.tables import readable, table_html
 from imgcls_lab.events import RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import RunPage, RunRow, RunView
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RUNS_TYPE = "application/vnd.imgcls.runs+json"
 VERSION = 1
 COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
+NUMBERS = ["epoch", "epochs", "best", "lr", "batch_size"]
 
 FOLDED = ["kind", "name", "runs", "metric", "best", "best sd", "mean", "sd", "id", "where"]
 
@@ -83,23 +85,27 @@ class Runs(Sequence[Run]):
     def frame(self) -> pd.DataFrame:
         """Index `id`; `best` is the best value of the metric each run watches. `owner` where there are several.
 
+        A notebook that waits has no settings of a training yet.
+
         >>> lab.runs(project="flowers", columns=["loss/val"]).frame().columns[-1]
         'loss/val'
         """
         import pandas as pd
 
         columns = COLUMNS if len(self.owners) < 2 else [COLUMNS[0], "owner", *COLUMNS[1:]]
-        rows = [
-            {
-                **{name: getattr(view, name) for name in columns},
-                "state": view.state.value,
-                "best": view.best.value if view.best else None,
-                "created": pd.Timestamp(view.created_at, unit="s", tz="UTC"),
-                **{column: column_value(view, column) for column in self.columns if column not in columns},
-            }
-            for view in self.views
-        ]
-        return pd.DataFrame(rows, index=pd.Index([view.id for view in self.views], name="id"))
+        views = self.views
+        values: dict[str, Any] = {
+            **{name: [getattr(view, name) for view in views] for name in columns},
+            "state": [view.state.value for view in views],
+            "best": [view.best.value if view.best else None for view in views],
+            "created": pd.to_datetime([view.created_at for view in views], unit="s", utc=True),
+            **{name: [column_value(view, name) for view in views] for name in self.columns if name not in columns},
+        }
+        frame = pd.DataFrame(values, index=pd.Index([view.id for view in views], name="id", dtype=object))
+        for name in NUMBERS:
+            if frame[name].isna().all():  # else they are None to pandas, which compares with nothing
+                frame[name] = frame[name].astype("float64")
+        return frame
 
     def folded(self) -> pd.DataFrame:
         """A row for each sweep, for runs that differ in their seed alone, and for each run that is in neither.
@@ -126,14 +132,14 @@ class Runs(Sequence[Run]):
         return pd.DataFrame([_folded_row(row) for row in rows], columns=FOLDED)
 
     def __repr__(self) -> str:
-        shown = repr(self.frame()) if self.views else "No runs yet."
+        shown = repr(readable(self.frame())) if self.views else "No runs yet."
         return shown if self.total <= len(self) else f"{shown}\n{len(self)} of {counted(self.total, 'run')}"
 
     def _repr_html_(self) -> str:
         if not self.views:
             return "<em>No runs yet.</em>"
         more = f"<p>{len(self)} of {counted(self.total, 'run')}</p>" if self.total > len(self) else ""
-        return str(self.frame().to_html(escape=True)) + more
+        return table_html(self.frame()) + more
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Live and from the server in JupyterLab with the extension; elsewhere the table as of now."""

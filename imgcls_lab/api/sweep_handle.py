@@ -16,6 +16,7 @@ from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields
 from imgcls_lab.api.sweep_cells import Look, SweepCell
+from imgcls_lab.api.tables import table_html
 from imgcls_lab.api.validation import project_id
 from imgcls_lab.batch import notebook_source as notebooks
 from imgcls_lab.batch.submit_sweep import submit_sweep
@@ -390,7 +391,7 @@ class Sweep:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Live and from the server in JupyterLab with the extension; elsewhere the table of its results as of now."""
         try:
-            table = self.results().to_html(escape=True)
+            table = table_html(self.results())
         except NotFoundError:  # it was deleted
             return {"text/plain": repr(self)}
         return {
