@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.events import RunState
 from imgcls_lab.schemas import RunView
@@ -36,6 +38,11 @@ def line(run: RunView) -> str:
         clauses.append(run.message.removesuffix("."))
     text = f"{run.name} {STATE_WORDS[run.state]}"
     return inert(f"{text}: {'. '.join(clauses)}" if clauses else text)
+
+
+def as_of() -> str:
+    """`as of 2026-12-01 00:13:05 UTC`: for what a file keeps of a run that goes on: it may stay so for ever."""
+    return time.strftime("as of %Y-%m-%d %H:%M:%S UTC", time.gmtime())
 
 
 def duration(seconds: float) -> str:

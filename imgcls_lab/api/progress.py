@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.events import ENDED
-from imgcls_lab.run_sentence import line
+from imgcls_lab.run_sentence import as_of, line
 from imgcls_lab.schemas import RunView, SeriesReply
 from imgcls_lab.terminal import inert
 
@@ -127,6 +127,8 @@ class NotebookLine:
         if text == self._last:
             return
         self._last = text
+        if not self._beside and run.state not in ENDED:
+            text = f"{text} ({as_of()})"  # saved now, the line stays so when its kernel is gone
         style = "width: 12em; vertical-align: middle"
         bar = f'<progress max="1" value="{fraction_done(run):.4f}" style="{style}"></progress> '
         shown = f"{'' if self._beside else bar}<span>{html.escape(text)}</span>"
@@ -173,6 +175,13 @@ def front_end_shows() -> bool:
     """
     kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None) if in_notebook() else None
     return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def dated(bundle: dict[str, Any]) -> dict[str, Any]:
+    """An output of what goes on, with the moment at which it was so: a saved notebook may show it for ever."""
+    moment = f"This is {as_of()}."
+    texts = {"text/plain": f"{bundle['text/plain']}\n{moment}", "text/html": f"{bundle['text/html']}<p>{moment}</p>"}
+    return bundle | texts
 
 
 def progress_line(*, beside: bool) -> ProgressLine:

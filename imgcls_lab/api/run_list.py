@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from imgcls_lab.api import context
+from imgcls_lab.api.progress import dated
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.tables import readable, table_html
-from imgcls_lab.events import RunState
+from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import RunPage, RunRow, RunView
 from imgcls_lab.store import queries
@@ -144,6 +145,8 @@ class Runs(Sequence[Run]):
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Live and from the server in JupyterLab with the extension; elsewhere the table as of now."""
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if any(view.state not in ENDED for view in self.views):
+            bundle = dated(bundle)
         if self._query is not None:
             home = str(context.settings().home_path)
             bundle[RUNS_TYPE] = {"version": VERSION, "home": home, "query": dict(self._query)}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from threading import Event, RLock, Thread
 from typing import Any, NamedTuple
 
-from imgcls_lab.api.progress import execution
+from imgcls_lab.api.progress import dated, execution
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import ENDED, RunState
 
@@ -26,6 +26,10 @@ class Look(NamedTuple):
     state: RunState
     bundle: dict[str, Any]
 
+    def output(self) -> dict[str, Any]:
+        """As it is shown: that of a sweep which goes on says as of when it is."""
+        return self.bundle if self.state in ENDED or "text/html" not in self.bundle else dated(self.bundle)
+
 
 class SweepCell:
     """One output. A thread follows the sweep until it has succeeded or was deleted."""
@@ -34,7 +38,7 @@ class SweepCell:
         """look: called in the thread, too; raises ImgclsError."""
         self._look = look
         self._handle: Any = None
-        self._shown: dict[str, Any] = {}
+        self._shown: Look | None = None
         self._lock = RLock()  # the thread, and `update` of the kernel's own
         self._stop = Event()
         self.shown_in: int | None = None  # the execution of the kernel that displayed it
@@ -44,12 +48,12 @@ class SweepCell:
         from IPython.display import display
 
         found = self._look()
-        self._shown, self.shown_in = found.bundle, execution()
+        self._shown, self.shown_in = found, execution()
         if place is None:
-            self._handle = display(found.bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(found.output(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle = place
-            place.update(found.bundle, raw=True)
+            place.update(found.output(), raw=True)
         if found.state is not RunState.SUCCEEDED:
             Thread(target=self._follow, name="imgcls-sweep-cell", daemon=True).start()
 
@@ -57,9 +61,9 @@ class SweepCell:
         """Bring it up to date where anything has changed; the state of the sweep."""
         with self._lock:
             found = self._look()
-            if found.bundle != self._shown:
-                self._shown = found.bundle
-                self._handle.update(found.bundle, raw=True)
+            if found != self._shown:
+                self._shown = found
+                self._handle.update(found.output(), raw=True)
         return found.state
 
     def close(self) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import math
-import time
 from collections.abc import Sequence
 from html import escape
 
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES, format_metric
 from imgcls_lab.events import ENDED, RESUMABLE
-from imgcls_lab.run_sentence import line
+from imgcls_lab.run_sentence import as_of, line
 from imgcls_lab.schemas import RunDetail, Series, StaticCell
 from imgcls_lab.widgets.static_picture import HEIGHT, WIDTH, png
 
@@ -55,12 +54,11 @@ def mark(run: RunDetail) -> str:
 
 
 def standing(run: RunDetail) -> str:
-    """The sentence of a run: of one that goes on with the moment at which it was so, of one that can go on with how."""
+    """The sentence of a run: of one that lives with the moment at which it was so, of one that can go on with how."""
     if run.state in ENDED:
         resumed = run.state in RESUMABLE and run.resumable and not run.view_only
         return f'{line(run)}. To go on: lab.run("{run.id}").resume()' if resumed else line(run)
-    moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    return f"{line(run)} (as of {moment})"
+    return f'{line(run)} ({as_of()}). Where it stands now: lab.run("{run.id}")'
 
 
 def _rows(series: Sequence[Series]) -> list[tuple[str, ...]]:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES, format_metric
-from imgcls_lab.events import RunState
-from imgcls_lab.run_sentence import STATE_WORDS
+from imgcls_lab.events import ENDED, RunState
+from imgcls_lab.run_sentence import STATE_WORDS, as_of
 from imgcls_lab.schemas import RunDetail, Series
 from imgcls_lab.schemas.constants import CELL_SMOOTHING, SMOOTHED_FROM
 from imgcls_lab.terminal import shown
@@ -31,6 +31,7 @@ _TEXT, _MUTED, _LINE = "#1c1c1f", "#6f6f73", "#e0e0e2"
 _FAINT = 0.28  # of a colour: the curve as measured, behind the smoothed one
 _PLAIN_LETTERS = 0x250  # the font that comes along draws these
 _MOST_NAME = 60  # letters of the run's name
+_MOST_NAME_BESIDE_TIME = 28  # ... of one that lives
 
 Point = tuple[float, float]
 
@@ -116,12 +117,15 @@ class _Pen:
 def _head(pen: _Pen, run: RunDetail) -> None:
     """The name, unless the font lacks its letters, the state and the best value; the text beside has them all."""
     left, baseline = 14.0, 25.0
-    name = shown(run.name, _MOST_NAME)
+    lives = run.state not in ENDED
+    name = shown(run.name, _MOST_NAME_BESIDE_TIME if lives else _MOST_NAME)
     if name and all(ord(letter) < _PLAIN_LETTERS or letter == "…" for letter in name):
         pen.text((left, baseline), name, _TEXT, size=14, bold=True)
         left += pen.width(name, 14) + 18
     pen.dot((left + 4, baseline - 5), STATE_COLOURS[_tone(run.state)])
     pen.text((left + 14, baseline), STATE_WORDS[run.state], _TEXT, size=13)
+    if lives:
+        pen.text((left + 22 + pen.width(STATE_WORDS[run.state], 13), baseline), f"({as_of()})", _MUTED)
     if run.best is not None:
         best = f"best {format_metric(run.best.metric, run.best.value)}"
         pen.text((WIDTH - 14, baseline), best, _TEXT, size=14, anchor="rs", bold=True)

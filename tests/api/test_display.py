@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,6 +94,24 @@ def test_a_cell_shows_a_sweep_once_however_it_is_asked_for(shown: Callable[[str]
     table, run = shown("display(sweep)\nsweep.run")  # the run that drives it is another thing
     assert "0 of 2 trials" in table
     assert "once was cancelled" in run
+
+
+MOMENT = r"as of 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+
+
+def test_what_is_saved_of_a_run_that_goes_on_says_as_of_when_it_is(shown: Callable[[str], list[str]]) -> None:
+    launch = "run = lab.launch(few, name='saved')\n"
+    (line,) = shown(launch + "try:\n    run.wait(timeout=0)\nexcept TimeoutError:\n    pass")
+    assert re.search(rf"saved waits in the queue.*\({MOMENT}\)", line)
+    (table,) = shown("sweep = lab.sweep(few, {'lr': [1e-3, 1e-2]}, name='rates')\nsweep")
+    assert re.search(MOMENT, table)
+    assert re.search(MOMENT, lab.runs(name="saved")._repr_mimebundle_()["text/html"])
+    (line,) = shown("run.stop().wait();")
+    assert "saved was cancelled" in line
+    assert not re.search(MOMENT, line)
+    assert not re.search(MOMENT, lab.runs(name="saved")._repr_mimebundle_()["text/html"])
+    (table,) = shown("sweep.stop().wait()\nsweep")
+    assert not re.search(MOMENT, table)
 
 
 LAST_OF_FORM = """

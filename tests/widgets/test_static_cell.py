@@ -17,7 +17,7 @@ from PIL import Image
 from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.config.evaluation import METRIC_TITLES
-from imgcls_lab.events import EventWriter, Failed, FailureKind, Finished, Metrics, Started
+from imgcls_lab.events import EventWriter, Failed, FailureKind, Finished, Metrics, RunState, Started
 from imgcls_lab.schemas import RunDetail, Series
 from imgcls_lab.widgets import static_cell, static_picture
 from imgcls_lab.widgets.static_cell import static_parts
@@ -110,3 +110,22 @@ def test_any_name_can_be_shown(tmp_path: Path, name: str) -> None:
     parts = static_parts(run.model_copy(update={"name": name}), series)
     assert "<script" not in parts["text/html"]
     assert len(json.dumps(parts)) <= CELL_BUDGET
+
+
+def test_text_and_picture_of_a_run_that_lives_say_as_of_when_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    ended, series, _ = parts_of(tmp_path)
+    lives = ended.model_copy(update={"state": RunState.RUNNING, "name": "a" * 200})
+    drawn = {}
+    for moment in ("as of 2026-12-01 00:13:05 UTC", "as of 2027-01-02 11:48:59 UTC"):
+        for module in (static_cell, static_picture):
+            monkeypatch.setattr(module, "as_of", lambda moment=moment: moment)
+        drawn[moment] = [static_parts(run, series) for run in (ended, lives)]
+        assert f"trains: epoch 8 of 8 ({moment})" in drawn[moment][1]["text/plain"].replace(", best accuracy", "")
+        assert f'lab.run("{lives.id}")' in drawn[moment][1]["text/plain"]
+        assert moment not in drawn[moment][0]["text/plain"]
+    (ended_1, lives_1), (ended_2, lives_2) = drawn.values()
+    assert ended_1 == ended_2
+    assert lives_1["image/png"] != lives_2["image/png"]
