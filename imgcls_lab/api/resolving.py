@@ -33,10 +33,17 @@ def config_of(config: TrainConfig | Mapping[str, Any] | None, fields: Mapping[st
         return config.with_changes(**fields) if fields else config
     if config is None or isinstance(config, Mapping):
         return TrainConfig.parse({**(config or {}), **fields})
-    raise ConfigError(
-        f"A config is a TrainConfig or a mapping of its fields, not {config!r}. Fields are given by their names, such "
-        "as root=..., model_flavour=..., lr=1e-3."
+    raise no_config(config)
+
+
+def no_config(given: object) -> ConfigError:
+    """The error about what stands where a config belongs."""
+    remedy = (
+        "A run has one: `run.config`."
+        if isinstance(getattr(given, "config", None), TrainConfig)
+        else "Fields are given by their names, such as root=..., model_flavour=..., lr=1e-3."
     )
+    return ConfigError(f"A config is a TrainConfig or a mapping of its fields, not {given!r}. {remedy}")
 
 
 def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: Store | None = None) -> TrainConfig:

@@ -16,7 +16,7 @@ from imgcls_lab.api.resolving import print_notes
 from imgcls_lab.api.validation import request
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.schemas import CheckpointModel, EpochReport, ModelView, RunDetail
+from imgcls_lab.schemas import BestMetric, CheckpointModel, EpochReport, ModelView, RunDetail
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,8 +48,20 @@ class RunModels(RunEvaluations):
     def refresh(self) -> Self: ...
 
     @property
+    def best(self) -> BestMetric | None:
+        """The best value up to now of the metric by which it keeps its best model, such as its accuracy.
+
+        It has `metric`, `value` (0.97 is 97 %) and `epoch`; None before the first validation.
+        """
+        return self.refresh().view.best
+
+    @property
     def best_checkpoint(self) -> Path:
-        """Folder of the best model so far, as `from_pretrained` takes it. Raises NotFoundError before the first."""
+        """Folder of the best model so far with its image processor, as `from_pretrained` of transformers takes it.
+
+        `transformers.pipeline("image-classification", model=str(run.best_checkpoint))` names the classes of new images.
+        Raises NotFoundError before the first.
+        """
         inside = f"{run_layout.CHECKPOINTS}/{run_layout.BEST}"
         outside = run_layout.elsewhere(self.view.config, self.folder)
         if not run_paths.is_folder(self.folder, inside, outside):
@@ -133,6 +145,7 @@ class RunModels(RunEvaluations):
     def model(self, device: str = "auto") -> nn.Module:
         """Its best model as transformers has it, in evaluation mode; `.config.id2label` names its classes.
 
+        `AutoImageProcessor.from_pretrained(run.best_checkpoint)` prepares images for it; `run.predict` does both.
         device: auto (the GPU, if there is one), cpu or cuda. Raises NotFoundError before the first checkpoint.
 
         >>> run.model("cpu").config.id2label[3]

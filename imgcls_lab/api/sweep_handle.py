@@ -12,7 +12,7 @@ from imgcls_lab import image_size
 from imgcls_lab.api import context
 from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.progress import in_notebook
-from imgcls_lab.api.resolving import print_notes, resolve_and_inspect
+from imgcls_lab.api.resolving import no_config, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields
 from imgcls_lab.api.sweep_cells import Look, SweepCell
@@ -67,13 +67,13 @@ def sweep(
 ) -> Sweep:
     """Queue a sweep of trainings, or with `notebook` of a notebook; it goes on after this process ends.
 
-    base: what all trials share, a config or the notebook's parameters. space: by name `[1e-4, 1e-3]` for these
-    values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy: grid, random, tpe,
-    asha (random with early ends), halving or hyperband (the best 1/eta of a rung go on, at first after min_epochs or
-    more). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha. replicates: runs of each
-    trial, which differ by their seed; the value of a trial is their mean, and the best trial is the best mean.
-    Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError, ConfigError
-    and DataError before anything is queued.
+    base: what all trials share, a config (of a run: `run.config`) or the notebook's parameters. space: by name
+    `[1e-4, 1e-3]` for these values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy:
+    grid, random, tpe, asha (random with early ends), halving or hyperband (the best 1/eta of a rung go on, at first
+    after min_epochs or more). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
+    replicates: runs of each trial, which differ by their seed; the value of a trial is their mean, and the best trial
+    is the best mean. Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError,
+    ConfigError and DataError before anything is queued.
 
     >>> grid = lab.sweep(config, {"lr": [1e-4, 5e-4]}, name="grid")
     >>> grid.stop().name
@@ -84,7 +84,7 @@ def sweep(
         "min_epochs": min_epochs, "replicates": replicates, "parallel": parallel, "seed": seed,
     }  # fmt: skip
     request = make_request(
-        base=base.model_dump(mode="json") if isinstance(base, TrainConfig) else dict(base),
+        base=_shared(base),
         space=space,
         notebook=str(Path(notebook).expanduser().absolute()) if notebook is not None else None,
         device=device,
@@ -96,6 +96,15 @@ def sweep(
         ),
     )  # fmt: skip
     return launch_sweep(request)
+
+
+def _shared(base: object) -> dict[str, Any]:
+    """What all trials share, as a request has it. Raises ConfigError for what is no mapping."""
+    if isinstance(base, TrainConfig):
+        return base.model_dump(mode="json")
+    if not isinstance(base, Mapping):
+        raise no_config(base)
+    return dict(base)
 
 
 def sweeps(project: str | None = None, limit: int = 50, *, where: str = "") -> Sweeps:

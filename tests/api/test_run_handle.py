@@ -74,7 +74,7 @@ def test_forms_views_and_splits_that_there_are_not_are_named(trained: lab.Run, f
 
 
 def test_an_evaluation_says_of_which_epoch_its_model_is(trained: lab.Run, few: TrainConfig, tmp_path: Path) -> None:
-    report, best = trained.evaluate("val"), trained.view.best
+    report, best = trained.evaluate("val"), trained.best
     assert best is not None
     assert (report.epoch, report.step) == (best.epoch, best.epoch * 5)
     bare = Path(shutil.copytree(trained.best_checkpoint, tmp_path / "bare", ignore=shutil.ignore_patterns("training*")))

@@ -257,3 +257,12 @@ def test_replicates_have_a_mean_and_a_deviation(few: TrainConfig, own: Settings)
     assert runs.best.view.best.value == max(values)
     assert "2 of 2 replicates finished: accuracy" in runs._repr_html_()
     assert lab.runs(where=runs._repr_mimebundle_()["application/vnd.imgcls.runs+json"]["query"]["where"]).total == 2
+
+
+def test_a_run_where_a_config_belongs_is_told_of_its_config(few: TrainConfig, idle: Settings) -> None:
+    run = lab.launch(few)
+    assert run.best is None  # before its first validation
+    given: Any = run
+    for call in (lambda: lab.launch(given, lr=1e-3), lambda: lab.sweep(given, {"lr": [1e-3]})):
+        with pytest.raises(ConfigError, match=r"run\.config"):
+            call()
