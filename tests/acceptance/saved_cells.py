@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 
 CELL = 25_000  # bytes of a finished cell
 PICTURE = 20_000
+STREAM = re.compile(rb"obj\s*<<((?:(?!endobj).)*?)>>\s*stream\r?\n", re.DOTALL)  # of a PDF: its head
 
 # a run on the demo's digits, shown as the last expression
 LAUNCH = """
@@ -56,3 +59,14 @@ def check_cell(output: dict[str, Any], run: Run, how: str) -> None:
     print(f"{how}: a finished cell {size:,} bytes (at most {CELL:,}), its picture {picture:,} (at most {PICTURE:,})")
     assert size <= CELL
     assert picture <= PICTURE
+
+
+def images_of(pdf: bytes) -> list[bytes]:
+    """The pixels of the pictures in a PDF of Chromium, as RGB."""
+    found = []
+    for match in STREAM.finditer(pdf):
+        head = match[1].decode("latin-1")
+        if "/Subtype /Image" in head:
+            length = int(re.findall(r"/Length (\d+)", head)[0])
+            found.append(zlib.decompress(pdf[match.end() : match.end() + length]))
+    return found

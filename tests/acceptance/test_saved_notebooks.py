@@ -5,6 +5,8 @@ The sizes are printed with their budgets (`pytest -s`).
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -15,10 +17,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from api.conftest import few, own
-from browser.conftest import Desk, browser, context, desk, lab
+from browser.conftest import Desk, browser, chromium_path, context, desk, lab
 from browser.notebook_cells import end_kernels, notebook_file, open_notebook, run_cell, save, show_notebook
+from PIL import Image
 from playwright.sync_api import Browser, expect
-from saved_cells import LAUNCH, accuracy_of, cells_of, check_cell, run_of
+from saved_cells import LAUNCH, accuracy_of, cells_of, check_cell, images_of, run_of
 
 from imgcls_lab import TrainConfig, runs
 from imgcls_lab.settings import Settings
@@ -82,9 +85,39 @@ def test_html_made_of_it_shows_the_curves_without_a_network(
     expect(page.locator("body")).to_contain_text(accuracy_of(run))
     page.wait_for_function("alt => document.querySelector(`img[alt='${alt}']`).naturalWidth > 700", arg=alt)
     page.screenshot(path=tmp_path / "offline.png", full_page=True)
-    printed = page.pdf()  # as nbconvert's web exporter makes it
-    assert len(re.findall(rb"/Subtype\s*/Image", printed)) >= 1
     context.close()
+
+
+ITS_OWN_CHROMIUM = """
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    playwright.chromium.launch()
+"""
+
+
+@pytest.fixture
+def chromium_of_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nbconvert launches the Chromium that Playwright downloads, and no other: a link there leads to the installed."""
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "browsers"))
+    asked = [sys.executable, "-c", ITS_OWN_CHROMIUM]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=240).stderr
+    looked_for = re.search(r"Executable doesn't exist at (\S+)", said)
+    assert looked_for, said[-2000:]
+    link = Path(looked_for[1])
+    link.parent.mkdir(parents=True)
+    link.symlink_to(chromium_path())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("chromium_of_exporter")
+def test_a_pdf_by_the_web_exporter_shows_the_curves(few: TrainConfig, own: Settings, tmp_path: Path) -> None:
+    write(tmp_path, few, WAYS["watched"])
+    command(tmp_path, *EXECUTORS["papermill"])
+    command(tmp_path, sys.executable, "-m", "nbconvert", "--to", "webpdf", "out.ipynb")
+    (output,) = cells_of(tmp_path / "out.ipynb")
+    drawn = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"]))).convert("RGB")
+    assert drawn.width > 700
+    assert drawn.tobytes() in images_of((tmp_path / "out.pdf").read_bytes())
 
 
 @pytest.mark.slow
