@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from statistics import fmean
@@ -13,12 +12,11 @@ from imgcls_lab.api.run_list import Runs
 from imgcls_lab.batch.replicates import deviation_of
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import format_metric
-from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.errors import NotFoundError
 from imgcls_lab.events import RunState
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import RunPage, RunView, SubmitRequest
-from imgcls_lab.schemas.limits import MAX_KEY, MAX_NAME, MAX_REPLICATES
-from imgcls_lab.store.run_rows import default_name, repetition_of
+from imgcls_lab.schemas import RunPage, RunView
+from imgcls_lab.store.run_rows import repetition_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,42 +24,6 @@ if TYPE_CHECKING:
     from imgcls_lab.store import Store
 
 LIVE_IDS = 40  # that a query of a live table may name
-
-
-def of_seeds(request: SubmitRequest, count: int) -> list[SubmitRequest]:
-    """The requests of a training's replicates. Raises InputError for a number that cannot be.
-
-    Each has its seed in its name and in its idempotency key: asked for again, they are the same runs.
-    """
-    config = TrainConfig.parse(request.config)
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_REPLICATES:
-        raise _refused(f"must be a whole number from 1 to {MAX_REPLICATES}, not “{count}”.")
-    if config.seed + count > 2**32:
-        raise _refused(f"{count} of them from seed {config.seed} on would pass the largest seed; take a smaller seed.")
-    name, key = request.name or default_name(request.kind, config), request.idempotency_key
-    found = []
-    for seed in range(config.seed, config.seed + count):
-        fields = {
-            "config": config.with_changes(seed=seed).model_dump(mode="json"),
-            "name": _ending(name, f" seed={seed}", MAX_NAME),
-            "idempotency_key": None if key is None else _key(key, seed),
-        }
-        found.append(request.model_copy(update=fields))
-    return found
-
-
-def _refused(text: str) -> InputError:
-    return InputError(f"replicates: {text}", [Problem("replicates", text[0].upper() + text[1:])])
-
-
-def _key(key: str, seed: int) -> str:
-    """A key of its own for each seed; a long one is named by its hash, so that two do not become one."""
-    whole = f"{key}:seed={seed}"
-    return whole if len(whole) <= MAX_KEY else hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _ending(text: str, end: str, most: int) -> str:
-    return text[: most - len(end)] + end
 
 
 class Replicates(Runs):

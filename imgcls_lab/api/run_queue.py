@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from imgcls_lab import image_size, run_layout, run_query
 from imgcls_lab.api import context
 from imgcls_lab.api.inference import Model
-from imgcls_lab.api.replicates import Replicates, of_seeds
+from imgcls_lab.api.replicates import Replicates
 from imgcls_lab.api.resolving import config_of, print_notes, resolve_and_inspect
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
@@ -24,7 +24,7 @@ from imgcls_lab.errors import InputError, NotFoundError, unknown
 from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
 from imgcls_lab.run_layout import is_run_id
-from imgcls_lab.schemas import ListView, SubmitRequest
+from imgcls_lab.schemas import ListView, ReplicatesRequest, SubmitRequest
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -100,23 +100,22 @@ def launch(
     settings, store = context.settings(), context.store()
     resolved, found = resolve_and_inspect(config_of(config, fields), settings, store)
     print_notes(*found.notes, image_size.advice(resolved, found))
-    submitted = request(
-        SubmitRequest,
-        config=resolved.model_dump(mode="json"),
-        after=ids_of(after),
-        tags=[*tags],
-        device=device,
-        gpus=gpus,
-        host=host,
-        **common_fields(
-            store, name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key
-        ),
+    asked: dict[str, Any] = {
+        "config": resolved.model_dump(mode="json"),
+        "after": ids_of(after),
+        "tags": [*tags],
+        "device": device,
+        "gpus": gpus,
+        "host": host,
+    }
+    asked |= common_fields(
+        store, name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key
     )
     if replicates is None:
-        view = store.runs.submit(submitted)
+        view = store.runs.submit(request(SubmitRequest, **asked))
         client.ensure(settings)
         return Run(view.id, store=store)
-    queued = store.runs.submit_all(of_seeds(submitted, replicates))
+    queued = store.runs.submit_replicates(request(ReplicatesRequest, replicates=replicates, **asked))
     client.ensure(settings)
     return Replicates(store, queued, resolved)
 

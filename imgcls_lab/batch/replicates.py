@@ -17,12 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.rungs import halves
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.optimisation import SEEDS
 from imgcls_lab.errors import InputError, Problem
 from imgcls_lab.schemas import Scalar, SweepRequest
 from imgcls_lab.schemas.limits import MAX_TRIALS
 
 SEED = "seed"  # the field of a config, and the parameter of a notebook
-SEEDS = 2**32  # that there are
 _WHOLE = TypeAdapter(int)
 
 

@@ -10,6 +10,8 @@ from imgcls_lab.config.applies import When
 from imgcls_lab.config.fields import FieldGroup, Names, Numbers, field, split_names
 from imgcls_lab.config.names import TAKE_BETAS, TAKE_EPS, TAKE_MOMENTUM
 
+SEEDS = 2**32  # that there are
+
 
 class OptimisationFields(FieldGroup):
     """Optimisation."""
@@ -120,7 +122,7 @@ class OptimisationFields(FieldGroup):
         "Seed",
         "Seed of everything random.",
         ge=0,
-        lt=2**32,
+        lt=SEEDS,
         at_fork="refused",
     )
     plugins: Names = field(

@@ -192,6 +192,7 @@ from imgcls_lab.schemas.runs import (
     EditedRuns,
     ForkRequest,
     RefusedRun,
+    ReplicatesRequest,
     ResumeRequest,
     RetrainRequest,
     RunChange,

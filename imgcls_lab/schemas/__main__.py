@@ -59,6 +59,7 @@ from imgcls_lab.schemas.runs import (
     EditedRun,
     EditedRuns,
     ForkRequest,
+    ReplicatesRequest,
     ResumeRequest,
     RunDetail,
     RunEdits,
@@ -80,6 +81,7 @@ class WireTypes(Wire):
     comparison: ComparisonView
     image_changes: ImageChanges
     submit: SubmitRequest
+    replicates: ReplicatesRequest
     resume: ResumeRequest
     fork: ForkRequest
     verify: VerifyRequest

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
 from imgcls_lab.config.evaluation import MonitorMetric
+from imgcls_lab.config.optimisation import SEEDS
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.limits import (
     MAX_AFTER,
@@ -149,7 +150,7 @@ class SweepRequest(Wire):
     min_epochs: int | None = Field(None, ge=1, le=100_000)  # at least, until the first rung; None: 1
     replicates: int = Field(1, ge=1, le=MAX_REPLICATES, strict=True)  # true and "3" are no numbers of runs
     parallel: int | None = Field(None, ge=1, le=1000)  # runs at once; None: as many as devices allow
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=SEEDS)
     device: Device | None = None
     name: str | None = Field(None, max_length=MAX_NAME)
     project_id: int | None = None

@@ -9,7 +9,10 @@ from pydantic import Field
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.limits import MAX_FIELDS, MAX_IDS, MAX_PATH, MAX_VARIABLE, Id
 
-Variable = Annotated[str, Field(max_length=MAX_VARIABLE, pattern=r"^(run|sweep)_[1-9]\d{0,5}$")]
+# a run, all of several, or one of these
+Variable = Annotated[
+    str, Field(max_length=MAX_VARIABLE, pattern=r"^((run|runs|sweep)_[1-9]\d{0,5}|runs_[1-9]\d{0,5}\[\d{1,2}\])$")
+]
 
 
 class CodeRequest(Wire):
@@ -29,7 +32,7 @@ class CodeRequest(Wire):
 
 
 class PythonCode(Wire):
-    """The code of a cell. variable: which holds the run that the request makes; ended: as in the request, by now."""
+    """The code of a cell. variable: which holds the run, or the list of runs, that the request makes; ended: as in the request, by now."""
 
     code: str  # empty: the request leaves nothing that could be done again
     variable: str

@@ -13,6 +13,7 @@ from imgcls_lab.schemas.limits import (
     MAX_AFTER,
     MAX_CHANGED,
     MAX_NAME,
+    MAX_REPLICATES,
     Device,
     Host,
     Id,
@@ -198,6 +199,15 @@ class SubmitRequest(Wire):
     notes: Note = ""
     tags: Tags = []
     idempotency_key: Key | None = None
+
+
+class ReplicatesRequest(SubmitRequest):
+    """Runs of one config that differ by their seed alone: that of the config, and the numbers behind it.
+
+    Name and `idempotency_key` are those of each, with its seed: asked for again, they are the same runs.
+    """
+
+    replicates: int = Field(ge=1, le=MAX_REPLICATES, strict=True)  # true and "3" are no numbers of runs
 
 
 class ClaimedFile(Wire):

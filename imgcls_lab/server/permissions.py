@@ -48,6 +48,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/demo": {"POST": _WRITES},
     "api/code": {"POST": Needs((READ,), (CONTENTS,))},  # of a request, in Python; nothing is changed
     "api/runs": {"GET": _READS, "POST": _LAUNCHES, "PATCH": _WRITES},  # a config may name plugins, which are code
+    "api/runs/replicates": {"POST": _LAUNCHES},  # the same
     "api/runs/actions": {"POST": _LAUNCHES},  # as the resume of one
     "api/runs/delete": {"POST": _WRITES},
     "api/runs/columns": {"GET": _READS},

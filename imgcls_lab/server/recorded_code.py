@@ -33,6 +33,7 @@ from imgcls_lab.schemas import (
     ProjectDeleteRequest,
     ProjectEdit,
     ProjectImportRequest,
+    ReplicatesRequest,
     ResumeRequest,
     RetrainRequest,
     RevisionEdit,
@@ -61,6 +62,7 @@ class Recorded(NamedTuple):
 CODE: dict[tuple[str, str], Recorded] = {
     ("POST", "api/demo"): Recorded(registries.demo),
     ("POST", "api/runs"): Recorded(runs.launch, SubmitRequest),
+    ("POST", "api/runs/replicates"): Recorded(runs.launch, ReplicatesRequest),
     ("PATCH", "api/runs"): Recorded(runs.edit_many, RunEdits),
     ("POST", "api/runs/actions"): Recorded(runs.act, ActionRequest),
     ("POST", "api/runs/delete"): Recorded(runs.delete_many, DeleteRequest),

@@ -6,7 +6,6 @@ from typing import Any
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
-from imgcls_lab.events import RunKind
 from imgcls_lab.run_layout import BEST
 from imgcls_lab.schemas import (
     ActionRequest,
@@ -18,6 +17,7 @@ from imgcls_lab.schemas import (
     ForkRequest,
     NotebookRequest,
     Range,
+    ReplicatesRequest,
     ResumeRequest,
     RetrainRequest,
     RunEdit,
@@ -45,13 +45,15 @@ def _common(recording: Recording, request: SubmitRequest | NotebookRequest | Swe
 
 
 def launch(recording: Recording, _: Ids, request: SubmitRequest) -> str:
-    options = _common(recording, request) | {
+    several = request.replicates if isinstance(request, ReplicatesRequest) else None
+    options = {"replicates": several} | _common(recording, request)
+    options |= {
         "tags": request.tags or None,
         "after": recording.runs(request.after) or None,
         "gpus": request.gpus,
         "host": request.host,
     }
-    name = recording.new()
+    name = recording.new("run" if several is None else "runs")
     return f"{name} = {call('lab.launch', config_source(recording, request.config), **options)}\n{name}"
 
 
@@ -81,7 +83,7 @@ def sweep(recording: Recording, _: Ids, request: SweepRequest) -> str:
         "seed": request.seed or None,
     } | _common(recording, request)
     space = {name: _space_item(item) for name, item in request.space.items()}
-    name = recording.new(RunKind.SWEEP)
+    name = recording.new("sweep")
     return f"{name} = {call('lab.sweep', base, space, **options)}\n{name}"
 
 

@@ -6,15 +6,16 @@ were there before are named by their ids.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from imgcls_lab.batch.sweep_view import sweep_view
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.events import ENDED, LIVE, RunKind, RunState
+from imgcls_lab.events import ENDED, LIVE, RunState
 from imgcls_lab.run_layout import BEST, LAST
 from imgcls_lab.schemas import CodeRequest, RunDetail
 from imgcls_lab.server.handlers import number_of
@@ -41,11 +42,10 @@ class Recording:
         self._taken = {*asked.variables.values(), *asked.taken}
 
     # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────
-    def new(self, kind: RunKind = RunKind.TRAIN) -> str:
-        """The variable of the run that the action makes."""
-        stem = "sweep" if kind is RunKind.SWEEP else "run"
-        numbers = [int(name.rpartition("_")[2]) for name in self._taken if name.startswith(f"{stem}_")]
-        self.variable = f"{stem}_{max(numbers, default=0) + 1}"
+    def new(self, stem: Literal["run", "runs", "sweep"] = "run") -> str:
+        """The variable of the run that the action makes; "runs": of all that it makes, which a list holds."""
+        named = (re.fullmatch(rf"{stem}_(\d+)(\[\d+\])?", name) for name in self._taken)
+        self.variable = f"{stem}_{max((int(found[1]) for found in named if found), default=0) + 1}"
         return self.variable
 
     def run(self, run_id: str, *, ready: bool = False) -> Source:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ForbiddenError, ImgclsError, InputError
@@ -16,6 +17,7 @@ from imgcls_lab.schemas import (
     DeleteRequest,
     GroupKind,
     RefusedRun,
+    ReplicatesRequest,
     ResumeRequest,
     RunEdit,
     RunEdits,
@@ -25,7 +27,7 @@ from imgcls_lab.schemas import (
 )
 from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_IDS, MAX_NODES, MAX_RUNS, MAX_SERIES
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
+from imgcls_lab.server.handlers import Answer, ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
 from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
@@ -36,6 +38,7 @@ from imgcls_lab.widgets import static_cell
 MAX_PAGE = 1000
 MAX_LOG = 2**20
 MAX_POINTS = 1_000_000  # of a series of each of the runs together
+Request = TypeVar("Request", bound=SubmitRequest)
 
 
 def listed_runs(handler: ApiHandler) -> dict[str, Any]:
@@ -77,6 +80,28 @@ def _state(text: str) -> RunState:
         raise InputError(f"“{text[:60]}” is no state of a run; there are {', '.join(RunState)}.") from None
 
 
+async def _queue(handler: ApiHandler, request: Request, submit: Callable[[Store, Request], Answer]) -> None:
+    """Queue trainings, whose config a client named. Raises InputError, ForbiddenPathError, ForbiddenError."""
+    settings = handler.backend.settings
+    if request.kind is not RunKind.TRAIN:  # each other kind has a route of its own, which knows its payload's paths
+        raise InputError("Only trainings are queued here; notebooks, sweeps and tasks have routes of their own.")
+    if names_code(request.config):
+        await handler.require(*CODE)
+
+    def checked(store: Store) -> Answer:
+        for number, kind in (
+            (request.project_id, "project"),
+            (request.dataset_id, "data set"),
+            (request.model_id, "model"),
+        ):
+            check_reference(number, kind)
+        TrainConfig.parse(request.config)  # its problems before those of paths: there may be no path yet
+        return submit(store, request.model_copy(update={"config": allowed_config(settings, request.config)}))
+
+    await handler.answer(checked, 201)
+    handler.backend.wake_executor()
+
+
 class RunsHandler(ApiHandler):
     """The list of runs, and the way to queue one."""
 
@@ -89,25 +114,7 @@ class RunsHandler(ApiHandler):
     @permitted
     async def post(self) -> None:
         request = self.body(SubmitRequest)
-        settings = self.backend.settings
-        if request.kind is not RunKind.TRAIN:  # each other kind has a route of its own, which knows its payload's paths
-            raise InputError("Only trainings are queued here; notebooks, sweeps and tasks have routes of their own.")
-        if names_code(request.config):
-            await self.require(*CODE)
-
-        def submit(store: Store) -> RunView:
-            for number, kind in (
-                (request.project_id, "project"),
-                (request.dataset_id, "data set"),
-                (request.model_id, "model"),
-            ):
-                check_reference(number, kind)
-            TrainConfig.parse(request.config)  # its problems before those of paths: there may be no path yet
-            checked = request.model_copy(update={"config": allowed_config(settings, request.config)})
-            return store.runs.submit(checked)
-
-        await self.answer(submit, 201)
-        self.backend.wake_executor()
+        await _queue(self, request, lambda store, checked: store.runs.submit(checked))
 
     @permitted
     async def patch(self) -> None:
@@ -117,6 +124,15 @@ class RunsHandler(ApiHandler):
             for text in part.runs:
                 run_id_of(text)
         await self.answer(lambda store: store.runs.edit_many(edits), work="slow")
+
+
+class ReplicatesHandler(ApiHandler):
+    """The way to queue runs that differ by their seed, all of them or none."""
+
+    @permitted
+    async def post(self) -> None:
+        request = self.body(ReplicatesRequest)
+        await _queue(self, request, lambda store, checked: store.runs.submit_replicates(checked))
 
 
 class RunIdsHandler(ApiHandler):
@@ -356,6 +372,7 @@ class StaticCellHandler(ApiHandler):
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/runs", RunsHandler, backend=backend),
+        route("api/runs/replicates", ReplicatesHandler, backend=backend),
         route("api/runs/actions", RunActionsHandler, backend=backend),
         route("api/runs/delete", RunDeletionHandler, backend=backend),
         route("api/runs/columns", RunColumnsHandler, backend=backend),  # before the run of an id

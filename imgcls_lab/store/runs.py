@@ -30,6 +30,7 @@ from imgcls_lab.schemas import (
     EpochReport,
     ForkRequest,
     LogChunk,
+    ReplicatesRequest,
     RetrainRequest,
     RunDetail,
     RunEdit,
@@ -84,9 +85,12 @@ class Runs:
         """
         return self._views(submitting.submit(self._database, self._settings, [request], run_id=run_id))[0]
 
-    def submit_all(self, requests: Sequence[SubmitRequest]) -> Sequence[RunView]:
-        """As `submit`, of several runs, such as replicates: all of them or none, whatever is killed meanwhile."""
-        return self._views(submitting.submit(self._database, self._settings, requests))
+    def submit_replicates(self, request: ReplicatesRequest) -> Sequence[RunView]:
+        """As `submit`, of runs that differ by their seed: all of them or none, whatever is killed meanwhile.
+
+        They come in the order of their seeds. Raises InputError where there are not so many seeds.
+        """
+        return self._views(submitting.submit(self._database, self._settings, submitting.of_seeds(request)))
 
     def retrain(self, text: str, request: RetrainRequest) -> RunView:
         """Queue a run that goes on from the best model of another one, on a revision of its data set.

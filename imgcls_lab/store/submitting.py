@@ -1,4 +1,4 @@
-"""How runs come into the queue: one, or several that are queued together or not at all.
+"""How runs come into the queue: one, or several that are queued together or not at all, such as replicates.
 
 Called by `store.runs`, and by other modules whose runs are made in their own transactions (`add_run`).
 """
@@ -14,14 +14,16 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab import forks, output_folders
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConflictError, InputError
+from imgcls_lab.config.optimisation import SEEDS
+from imgcls_lab.errors import ConflictError, InputError, Problem
 from imgcls_lab.events import RunKind
 from imgcls_lab.run_layout import is_run_id, new_run_id
-from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.schemas import ReplicatesRequest, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_KEY, MAX_NAME
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import audit, submitted
 from imgcls_lab.store.database import Database, touch
-from imgcls_lab.store.run_rows import TRIAL_KEY, find_run, new_run
+from imgcls_lab.store.run_rows import TRIAL_KEY, default_name, find_run, new_run
 from imgcls_lab.store.tables import Dependency, Run
 
 
@@ -91,6 +93,35 @@ def _known(database: Database, requests: Sequence[SubmitRequest], digests: Seque
                 raise ConflictError("This idempotency key was used for another run; use a new key.")
             found[key or ""] = run_id
     return found
+
+
+def of_seeds(request: ReplicatesRequest) -> list[SubmitRequest]:
+    """The requests of a training's replicates. Raises ConfigError; InputError where there are not so many seeds.
+
+    Each has its seed in its name and in its key, and nothing of the others: more replicates begin with the same runs.
+    """
+    config, count = TrainConfig.parse(request.config), request.replicates
+    if config.seed + count > SEEDS:
+        text = f"{count} of them from seed {config.seed} on would pass the largest seed; take a smaller seed."
+        raise InputError(f"replicates: {text}", [Problem("replicates", text)])
+    name, key = request.name or default_name(request.kind, config), request.idempotency_key
+    shared = {field: getattr(request, field) for field in SubmitRequest.model_fields}
+    found = []
+    for seed in range(config.seed, config.seed + count):
+        end = f" seed={seed}"
+        own = {
+            "config": config.with_changes(seed=seed).model_dump(mode="json"),
+            "name": name[: MAX_NAME - len(end)] + end,
+            "idempotency_key": None if key is None else _key_of_seed(key, seed),
+        }
+        found.append(SubmitRequest(**{**shared, **own}))
+    return found
+
+
+def _key_of_seed(key: str, seed: int) -> str:
+    """A key of its own for each seed; a long one is named by its hash, so that two do not become one."""
+    whole = f"{key}:seed={seed}"
+    return whole if len(whole) <= MAX_KEY else hashlib.sha256(whole.encode()).hexdigest()
 
 
 def add_run(session: Session, run: Run, request: SubmitRequest) -> str:

@@ -230,7 +230,7 @@ def test_replicates_are_queued_together_or_not_at_all(
 def test_a_number_of_replicates_that_cannot_be_is_said_before_anything_is_queued(
     few: TrainConfig, idle: Settings, count: object
 ) -> None:
-    with pytest.raises(InputError, match="replicates: must be a whole number from 1 to 100"):
+    with pytest.raises(InputError, match="replicates: must be"):
         lab.launch(few, replicates=count)  # type: ignore[call-overload]
     with pytest.raises(InputError, match="take a smaller seed"):
         lab.launch(few, seed=2**32 - 1, replicates=2)

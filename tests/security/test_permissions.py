@@ -177,6 +177,7 @@ class TestPlugins:
         named = {**config, "plugins": [str(plugin)]}
         space = {"plugins": {"values": [str(plugin)]}}
         assert (await api("POST", "runs", {"config": named})).status == 403
+        assert (await api("POST", "runs/replicates", {"config": named, "replicates": 2})).status == 403
         assert (await api("POST", "sweeps", {"base": named, "space": {"seed": {"values": [1]}}})).status == 403
         assert (await api("POST", "sweeps", {"base": config, "space": space})).status == 403
         assert (await api("POST", "runs", {"config": config})).status == 201

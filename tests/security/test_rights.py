@@ -243,6 +243,7 @@ async def test_no_request_names_an_owner(api: Api, become: Callable[[str], None]
     become("bob")
     bodies = {
         ("POST", "runs"): {"config": CONFIG},
+        ("POST", "runs/replicates"): {"config": CONFIG, "replicates": 2},
         ("PATCH", f"runs/{rows.run}"): {"priority": 1},
         ("POST", "projects"): {"name": "p"},
         ("POST", "configs"): {"name": "c", "config": CONFIG},

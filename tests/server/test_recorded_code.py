@@ -91,7 +91,10 @@ class Panel:
             self.cells.append(code["code"])
             self.ended = code["ended"]
         if code["variable"]:
-            self.variables[reply.json["id"]] = code["variable"]
+            several = reply.json if isinstance(reply.json, list) else []
+            self.variables |= {run["id"]: f"{code['variable']}[{place}]" for place, run in enumerate(several)}
+            if not several:
+                self.variables[reply.json["id"]] = code["variable"]
         return reply.json if reply.body else None
 
 
@@ -150,6 +153,8 @@ async def test_a_recording_does_the_same_in_another_home(
     await panel("POST", f"runs/{third['id']}/kill")
     await panel("POST", f"runs/{third['id']}/resume", {"config": {**config, "epochs": 5, "num_workers": 2}})
     await panel("POST", "runs/actions", {"runs": [third["id"], second["id"]], "action": "stop"})
+    twins = await panel("POST", "runs/replicates", {**asked, "name": "twins", "replicates": 3})
+    await panel("POST", f"runs/{twins[1]['id']}/kill")
     last = await panel("POST", "runs", {"config": config, "name": "last"})
     await panel("POST", f"runs/{last['id']}/kill")
     await panel("POST", "runs/delete", {"runs": [last["id"], first["id"]]})  # one still waits: it stays
@@ -158,6 +163,7 @@ async def test_a_recording_does_the_same_in_another_home(
     assert sum(cell.count("dry_run") for cell in panel.cells) == 0
     assert "12345678" not in code
     assert third["id"] not in code
+    assert {"runs_1[1].kill()"} <= {*code.splitlines()}
     exec(compile(code, "recorded", "exec"), {})
     assert registry(other) == registry(store)
     assert {(run.name, run.state) for run in store.runs.list(limit=100).items} >= {("the first", "queued")}
@@ -206,6 +212,11 @@ async def test_numbers_of_launches_that_are_under_way_are_not_given_again(api: A
     body = {"verb": "POST", "path": "runs", "body": {"config": config}}
     first = await api("POST", "code", {**body, "variables": {"20260101-000000-abcdef": "run_4"}, "taken": ["run_9"]})
     assert first.json["variable"] == "run_10"
+    several = {"verb": "POST", "path": "runs/replicates", "body": {"config": config, "replicates": 2}}
+    held = {"20260101-000000-abcdef": "runs_2[0]", "20260101-000000-fedcba": "runs_2[1]"}
+    second = await api("POST", "code", {**several, "variables": held, "taken": ["run_9", "runs_3"]})
+    assert second.json["variable"] == "runs_4"
+    assert (await api("POST", "code", {**body, "variables": held})).json["variable"] == "run_1"
 
 
 async def test_what_is_not_recorded_has_no_code(api: Api, store: Store) -> None:

@@ -28,6 +28,30 @@ async def test_a_run_is_queued_once_however_often_it_is_sent(api: Api, config: d
     assert store.runs.list().total == 1
 
 
+async def test_replicates_are_one_request_and_are_queued_all_or_none(
+    api: Api, config: dict[str, Any], store: Store
+) -> None:
+    body = {"config": {**config, "seed": 7}, "name": "twins", "tags": ["a"], "idempotency_key": "key-12345"}
+    first = await api("POST", "runs/replicates", {**body, "replicates": 3})
+    assert first.status == 201
+    assert [run["name"] for run in first.json] == ["twins seed=7", "twins seed=8", "twins seed=9"]
+    runs = [store.runs.get(run["id"]) for run in first.json]
+    assert [run.config["seed"] for run in runs] == [7, 8, 9]
+    assert len({run.repetition for run in runs}) == 1
+    more = await api("POST", "runs/replicates", {**body, "replicates": 4})
+    assert [run["id"] for run in more.json][:3] == [run.id for run in runs]
+    other = await api("POST", "runs/replicates", {**body, "replicates": 5, "tags": []})
+    assert other.status == 409
+    for wrong in (0, 101, True, "3", 2.5, None):
+        refused = await api("POST", "runs/replicates", {**body, "replicates": wrong})
+        assert (refused.status, [problem["field"] for problem in refused.json["problems"]]) == (400, ["replicates"])
+    last = {**config, "seed": 2**32 - 1}
+    assert (await api("POST", "runs/replicates", {"config": last, "replicates": 2})).status == 400
+    assert (await api("POST", "runs/replicates", {"config": {**config, "root": "/etc"}, "replicates": 2})).status == 403
+    assert (await api("POST", "runs/replicates", {"kind": "task", "replicates": 2})).status == 400
+    assert store.runs.list().total == 4
+
+
 async def test_a_config_that_cannot_run_is_refused_field_by_field(
     api: Api, config: dict[str, Any], store: Store
 ) -> None:

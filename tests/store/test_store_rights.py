@@ -30,6 +30,7 @@ from imgcls_lab.schemas import (
     ForkRequest,
     ModelEdit,
     ProjectEdit,
+    ReplicatesRequest,
     RetrainRequest,
     RevisionEdit,
     RunEdit,
@@ -93,7 +94,9 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
     runs = store.runs
     found: dict[tuple[type, str], Callable[[], object]] = {
         (Runs, "submit"): lambda: runs.submit(SubmitRequest(config=CONFIG, project_id=of.project.id)),
-        (Runs, "submit_all"): lambda: runs.submit_all([SubmitRequest(config=CONFIG, project_id=of.project.id)]),
+        (Runs, "submit_replicates"): lambda: runs.submit_replicates(
+            ReplicatesRequest(config=CONFIG, project_id=of.project.id, replicates=2)
+        ),
         (Runs, "retrain"): lambda: runs.retrain(of.run.id, RetrainRequest()),
         (Runs, "change"): lambda: runs.change(of.run.id, ChangeRequest(fields={"epochs": 7})),
         (Runs, "fork"): lambda: runs.fork(of.run.id, ForkRequest()),

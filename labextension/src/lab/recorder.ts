@@ -46,10 +46,20 @@ class Recording {
   settle({ code, variable, ended }: PythonCode, reply: unknown): void {
     this.#taken.delete(variable);
     if (reply === undefined) return;
-    const id = (reply as { id?: unknown } | null)?.id;
-    if (variable && typeof id === 'string') this.#variables[id] = variable;
+    if (variable) this.#hold(variable, reply);
     this.#ended = ended;
     this.write(code);
+  }
+
+  /** A variable holds the run of an answer, or the list of its runs. */
+  #hold(variable: string, reply: unknown): void {
+    const held: [unknown, string][] = Array.isArray(reply)
+      ? reply.map((run: unknown, place) => [run, `${variable}[${place}]`])
+      : [[reply, variable]];
+    for (const [run, source] of held) {
+      const id = (run as { id?: unknown } | null)?.id;
+      if (typeof id === 'string') this.#variables[id] = source;
+    }
   }
 
   write(code: string): void {

@@ -166,6 +166,8 @@ function commandCall(name: Command, args: unknown): Call {
   switch (name) {
     case 'submit':
       return { verb: 'POST', path: 'runs', body: args };
+    case 'submitReplicates':
+      return { verb: 'POST', path: 'runs/replicates', body: args };
     case 'runNotebook':
       return { verb: 'POST', path: 'notebooks', body: args };
     case 'sweep':

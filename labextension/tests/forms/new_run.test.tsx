@@ -7,7 +7,7 @@ import { mutate } from '../../src/views/data/mutate';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { NO_PREFERENCES, PreferencesProvider, PreferenceStore } from '../../src/views/ui/preferences';
-import type { SchemaReply } from '../../src/views/data/types';
+import type { ReplicatesRequest, SchemaReply } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 
 const field = (title: string, group: string, rest: object = {}) => ({
@@ -72,12 +72,6 @@ const saved = (name: string, root: string, epochs: number) => ({
   created_at: 1,
   updated_at: 1,
 });
-
-interface Asked {
-  config: { seed: number };
-  name: string;
-  idempotency_key: string;
-}
 
 let host: HTMLElement;
 let root: Root;
@@ -299,12 +293,12 @@ it('is done with once the run is launched', async () => {
   expect(done).toBe(1);
 });
 
-it('launches a run for each seed where it is asked for replicates, once however often it is pressed', async () => {
+it('asks for all replicates in one request, which is the same one however often it is pressed', async () => {
   let number = 0;
-  source.answers.submit = () => {
+  source.answers.submitReplicates = () => {
     number += 1;
-    if (number === 2) throw new SourceError('The database does not answer.', 503);
-    return aRun({ id: `r${number}` });
+    if (number === 1) throw new SourceError('The database does not answer.', 503);
+    return ['r1', 'r2', 'r3'].map(id => aRun({ id }));
   };
   const went: Place[] = [];
   await act(async () =>
@@ -326,13 +320,15 @@ it('launches a run for each seed where it is asked for replicates, once however 
   expect(host.textContent).toContain('The database does not answer.');
   expect(went).toEqual([]);
   await press();
-  const asked = source.asked.flatMap(([name, request]) => (name === 'submit' ? [request as Asked] : []));
-  expect(asked.map(({ config }) => config.seed)).toEqual([0, 1, 0, 1, 2]);
-  expect(asked.map(({ name }) => name).slice(2)).toEqual([0, 1, 2].map(seed => `digits tiny seed=${seed}`));
-  const keys = asked.map(({ idempotency_key: key }) => key);
-  expect(keys.slice(2, 4)).toEqual(keys.slice(0, 2)); // the server knows those that it has
-  expect(new Set(keys).size).toBe(3);
-  expect(went).toEqual([{ view: 'compare', ids: ['r3', 'r4', 'r5'] }]);
+  const asked = source.asked.flatMap(([name, request]) =>
+    name === 'submitReplicates' ? [request as ReplicatesRequest] : [],
+  );
+  expect(asked).toHaveLength(2);
+  expect(asked[0]).toMatchObject({ replicates: 3, name: null, config: { root: '/digits' } });
+  expect(asked[1]).toEqual(asked[0]); // with its key: the server gives what it has made
+  expect(asked[0]!.idempotency_key).toMatch(/^.{8,}$/);
+  expect(source.asked.some(([name]) => name === 'submit')).toBe(false);
+  expect(went).toEqual([{ view: 'compare', ids: ['r1', 'r2', 'r3'] }]);
 });
 
 it('draws the learning rates that the server gives, over the epochs', async () => {

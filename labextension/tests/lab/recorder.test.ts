@@ -58,6 +58,13 @@ test('a command becomes a cell when it has worked, the first with the import', a
   expect(recorder.current()).toEqual({ recording: true, notebook: 'a.ipynb', cells: 2, problem: '' });
 });
 
+test('each of several runs is held by its place in the list', async () => {
+  const { recorder, asked } = await begun(() => ({ code: 'runs_1 = …', variable: 'runs_1', ended: [] }));
+  (await recorder.before({ verb: 'POST', path: 'runs/replicates' }))!([{ id: 'r1' }, { id: 'r2' }]);
+  await recorder.before(STOP);
+  expect(asked[1]!.variables).toEqual({ r1: 'runs_1[0]', r2: 'runs_1[1]' });
+});
+
 test('a command that was refused leaves no cell and gives its variable back', async () => {
   const { recorder, cells, asked } = await begun();
   (await recorder.before(LAUNCH))!();

@@ -63,6 +63,7 @@ import type {
   ProjectImportRequest,
   Project,
   Proof,
+  ReplicatesRequest,
   RevisionDiff,
   RevisionEdit,
   Revision,
@@ -325,6 +326,8 @@ export type Result = {
 
 export type Args = {
   submit: SubmitRequest;
+  /** Runs that differ by their seed: all of them or none. */
+  submitReplicates: ReplicatesRequest;
   runNotebook: NotebookRequest;
   sweep: SweepRequest;
   /** Try how fast a config trains. */
@@ -396,6 +399,8 @@ export type Args = {
 
 export type Reply = {
   submit: Run;
+  /** In the order of their seeds. */
+  submitReplicates: Run[];
   runNotebook: Run;
   sweep: Run;
   trial: Run;

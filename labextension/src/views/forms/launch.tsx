@@ -1,22 +1,23 @@
-// What the forms that start a run share: one run a launch, the fields for its name and project, the page before the
-// form is there.
+// What the forms that start runs share: one launch for each request, the fields for name and project, the page before
+// the form is there.
 import { useRef, type ReactNode } from 'react';
 import { Labelled } from './fields';
 import { newKey } from './config_form';
 import { useAction, useQuery, type QueryResult } from '../data/use_query';
-import { useNavigate, type Place } from '../ui/navigation';
+import { useNavigate } from '../ui/navigation';
 import type { Args } from '../data/requests';
+import type { Run } from '../data/types';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
 import { Unread } from '../ui/page_frame';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 
-type Launching = 'submit' | 'runNotebook' | 'sweep';
+type Launching = 'submit' | 'submitReplicates' | 'runNotebook' | 'sweep';
 
 /**
- * Launches a request and goes to the run that it made; pressed twice, or again after an error, it is one run.
- * Replicates are several requests: each has a key of its own, and the page goes to all of them beside each other.
+ * Launches a request and goes to the run that it made, or to all of several beside each other; pressed twice, or again
+ * after an error, it is launched once.
  */
 export function useLaunch(onLaunched?: () => void) {
   const source = useSource();
@@ -28,26 +29,19 @@ export function useLaunch(onLaunched?: () => void) {
     if (key.current.text !== text) key.current = { text, key: newKey() };
     return key.current.key;
   };
-  const goTo = (place: Place) => {
-    key.current = { text: '', key: '' };
-    navigate(place);
-    onLaunched?.();
-  };
   const launch = <K extends Launching>(command: K, request: Omit<Args[K], 'idempotency_key'>) =>
     act('launch', async () => {
       const args = { ...request, idempotency_key: keyOf(request) } as Args[K];
-      const run = await source.command(command, args);
-      goTo({ view: 'run', id: run.id });
+      const made: Run | Run[] = await source.command(command, args);
+      key.current = { text: '', key: '' };
+      navigate(
+        Array.isArray(made)
+          ? { view: 'compare', ids: made.map(({ id }) => id) }
+          : { view: 'run', id: made.id },
+      );
+      onLaunched?.();
     });
-  const launchAll = (requests: Omit<Args['submit'], 'idempotency_key'>[]) =>
-    act('launch', async () => {
-      const first = keyOf(requests);
-      const ids: string[] = [];
-      for (const [number, request] of requests.entries())
-        ids.push((await source.command('submit', { ...request, idempotency_key: `${first}:${number}` })).id);
-      goTo({ view: 'compare', ids });
-    });
-  return { busy: busy !== null, error, launch, launchAll };
+  return { busy: busy !== null, error, launch };
 }
 
 /** The primary button of such a form. */

@@ -1,7 +1,6 @@
 // The form of a new run, made from TrainConfig's schema. The server checks while one types; Launch queues.
 import { useMemo, useState, type ReactNode } from 'react';
-import type { TrainConfig } from '../data/requests';
-import type { Config, ConfigVersion, RunDetail, SchemaReply, SubmitRequest } from '../data/types';
+import type { Config, ConfigVersion, RunDetail, SchemaReply } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { layoutOf, shownFields, type Draft, type Field, type Layout, type Section } from './config_form';
 import { DataAndModel } from './data_and_model';
@@ -19,7 +18,6 @@ import { SweepSection, trialsText, useSweep } from './sweep_section';
 import { noteOf, useCheck } from './use_check';
 import { useDraft } from './use_draft';
 import { VersionsPreview } from './versions_preview';
-import { leaf } from '../ui/format';
 import type { RunStart } from '../ui/navigation';
 import { usePreferences } from '../ui/preferences';
 import '../ui/inputs.css';
@@ -94,7 +92,7 @@ function useForm({ schema, layout, parent, saved, preset, project, sweeping, onL
   const sweep = useSweep(layout, properties, check.config, sweeping);
   const [name, setName] = useState('');
   const [left, setLeft] = useState<Left | null>(null);
-  const { busy, error, launch, launchAll } = useLaunch(onLaunched);
+  const { busy, error, launch } = useLaunch(onLaunched);
   const root = String(state.draft.root ?? '');
   const projectId = state.project ? Number(state.project) : null;
   const dataset = offers.datasets.find(item => item.root === root);
@@ -111,7 +109,7 @@ function useForm({ schema, layout, parent, saved, preset, project, sweeping, onL
       parent_id: parent?.id ?? null,
     };
     return replicates !== null && replicates > 1
-      ? launchAll(ofSeeds(run, replicates))
+      ? launch('submitReplicates', { ...run, replicates })
       : launch('submit', run);
   };
   return {
@@ -135,16 +133,6 @@ function useForm({ schema, layout, parent, saved, preset, project, sweeping, onL
       replicates: replicates ?? 1,
     },
   };
-}
-
-/** The requests of a run's replicates. Each has its seed in its name. */
-function ofSeeds(run: SubmitRequest, replicates: number): SubmitRequest[] {
-  const config = run.config as TrainConfig;
-  const name = run.name ?? `${leaf(String(config.root))} ${leaf(String(config.model_flavour))}`;
-  return Array.from({ length: replicates }, (_, number) => {
-    const seed = Number(config.seed ?? 0) + number;
-    return { ...run, config: { ...config, seed }, name: `${name} seed=${seed}` };
-  });
 }
 
 function Form(props: Props) {
