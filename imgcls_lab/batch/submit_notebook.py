@@ -18,5 +18,5 @@ def submit_notebook(store: Store, source: NotebookSource, request: NotebookReque
     found = warnings(source.parameters, source.derived, request.parameters)
     payload = {**store_text(source, store.settings), "parameters": values, WARNINGS: found}
     name = request.name or source.path.stem
-    view = store.runs.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, name=name, **given))
-    return Queued(**dict(view), warnings=found)
+    queued = store.runs.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, name=name, **given))
+    return queued.model_copy(update={"warnings": found})

@@ -32,7 +32,7 @@ def submit_sweep(store: Store, request: SweepRequest, source: NotebookSource | N
         payload["notebook"] = store_text(source, store.settings)
         payload["computes"] += f", {cpu.share_of_cores(store.settings.cpu_slots)} threads"
     payload[WARNINGS] = found = sweep_warnings(request, source)
-    view = store.runs.submit(
+    queued = store.runs.submit(
         SubmitRequest(
             kind=RunKind.SWEEP,
             payload=payload,
@@ -43,7 +43,7 @@ def submit_sweep(store: Store, request: SweepRequest, source: NotebookSource | N
             idempotency_key=request.idempotency_key,
         )
     )
-    return Queued(**dict(view), warnings=found)
+    return queued.model_copy(update={"warnings": found})
 
 
 def _threads(store: Store, request: SweepRequest) -> int | None:

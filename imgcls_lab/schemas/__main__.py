@@ -7,7 +7,7 @@ import json
 from imgcls_lab.schemas.audit import AuditEventView
 from imgcls_lab.schemas.audits import AuditRequest, AuditView, MapView, ProblemPage
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
+from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, SweepRequest, SweepView
 from imgcls_lab.schemas.comparison import ComparisonView, ImageChanges
 from imgcls_lab.schemas.constants import CONSTANTS
 from imgcls_lab.schemas.evaluations import (
@@ -59,6 +59,7 @@ from imgcls_lab.schemas.runs import (
     EditedRun,
     EditedRuns,
     ForkRequest,
+    Queued,
     ReplicatesRequest,
     ResumeRequest,
     RunDetail,

@@ -27,7 +27,6 @@ from imgcls_lab.schemas.limits import (
     PathText,
     Values,
 )
-from imgcls_lab.schemas.runs import RunView
 
 Scalar = bool | int | float | str | None
 ParameterKind = Literal["int", "float", "str", "bool", "list", "dict", "any"]
@@ -73,12 +72,6 @@ class NotebookRequest(Wire):
     notes: Note = ""
     priority: int = Field(0, ge=-1000, le=1000)
     idempotency_key: Key | None = None
-
-
-class Queued(RunView):
-    """A batch that was put into the queue, and what is worth knowing of how it was asked for."""
-
-    warnings: list[str] = []
 
 
 class Choices(Wire):

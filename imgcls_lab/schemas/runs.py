@@ -120,6 +120,16 @@ class RunView(Wire):
         return self.ran + max(0.0, (self.updated_at if self.unreachable else now) - self.running_since)
 
 
+class Queued(RunView):
+    """A run that was asked for, and what is worth knowing of how.
+
+    made: whether this request has put it into the queue; else the same one had before, whatever it has come to since.
+    """
+
+    made: bool
+    warnings: list[str] = []
+
+
 class AttemptView(Wire):
     number: int
     state: RunState

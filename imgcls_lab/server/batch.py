@@ -68,8 +68,7 @@ class NotebooksHandler(NotebookFileHandler):
         def submit(store: Store) -> Queued:
             return submit_notebook(store, notebook_source.read(file), request)
 
-        await self.answer(submit, 201, "slow")
-        self.backend.wake_executor()
+        await self.answer_queued(submit, "slow")
 
 
 class ExecutedHandler(ApiHandler):
@@ -109,8 +108,7 @@ class SweepsHandler(NotebookFileHandler):
             checked = {"base": allowed_config(settings, request.base), "space": allowed_space(settings, request.space)}
             return submit_sweep(store, request.model_copy(update=checked), None)
 
-        await self.answer(submit, 201, "slow")
-        self.backend.wake_executor()
+        await self.answer_queued(submit, "slow")
 
 
 class SweepCheckHandler(ApiHandler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from imgcls_lab.schemas import ForkRequest, RetrainRequest, RunView
+from imgcls_lab.schemas import ForkRequest, Queued, RetrainRequest
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, names_code
@@ -17,7 +17,7 @@ Request = TypeVar("Request", ForkRequest, RetrainRequest)
 
 
 async def _queue(
-    handler: ApiHandler, text: str, request: Request, submit: Callable[[Store, str, Request], RunView]
+    handler: ApiHandler, text: str, request: Request, submit: Callable[[Store, str, Request], Queued]
 ) -> None:
     """Queue a run that goes on from another one. What both name is checked as at a submit."""
     backend, run_id = handler.backend, run_id_of(text)
@@ -27,12 +27,11 @@ async def _queue(
         await handler.require(*CODE)
     check_plugins_setting(backend.settings, named_plugins(run))
 
-    def checked(store: Store) -> RunView:
+    def checked(store: Store) -> Queued:
         fields = allowed_config(backend.settings, request.fields)
         return submit(store, run_id, request.model_copy(update={"fields": fields}))
 
-    await handler.answer(checked, 201, "slow")
-    backend.wake_executor()
+    await handler.answer_queued(checked, "slow")
 
 
 class ForkHandler(ApiHandler):

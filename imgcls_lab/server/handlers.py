@@ -19,7 +19,7 @@ from tornado.iostream import StreamClosedError
 
 from imgcls_lab.errors import BusyError, ImgclsError, InputError, NotFoundError
 from imgcls_lab.run_layout import is_run_id
-from imgcls_lab.schemas import ErrorReply, FieldProblem
+from imgcls_lab.schemas import ErrorReply, FieldProblem, Queued
 from imgcls_lab.schemas.limits import MAX_ARGUMENTS, MAX_PATH
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.permissions import Guarded
@@ -210,6 +210,19 @@ class ApiHandler(Guarded, APIHandler):
         """Query the store in a thread and send the result. The thread also makes the JSON text: curves are long."""
         data = await self.backend.ask(lambda store: to_json(query(store)), work)
         self.reply(data, status)
+
+    async def answer_queued(
+        self, submit: Callable[[Store], Queued | Sequence[Queued]], work: Work = "query"
+    ) -> None:
+        """Answer with runs that were asked for: 201, or 200 where the same request had made all of them before."""
+
+        def submitted(store: Store) -> tuple[bytes | None, bool]:
+            queued = submit(store)
+            return to_json(queued), any(run.made for run in ([queued] if isinstance(queued, Queued) else queued))
+
+        data, made = await self.backend.ask(submitted, work)
+        self.reply(data, 201 if made else 200)
+        self.backend.wake_executor()
 
     def reply(self, data: bytes | None, status: int = 200) -> None:
         self.set_header("Cache-Control", "no-store")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from imgcls_lab.config import TrainConfig
@@ -16,6 +16,7 @@ from imgcls_lab.schemas import (
     ClaimRequest,
     DeleteRequest,
     GroupKind,
+    Queued,
     RefusedRun,
     ReplicatesRequest,
     ResumeRequest,
@@ -27,7 +28,7 @@ from imgcls_lab.schemas import (
 )
 from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_IDS, MAX_NODES, MAX_RUNS, MAX_SERIES
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import Answer, ApiHandler, check_reference, run_id_of
+from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
 from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
@@ -80,7 +81,9 @@ def _state(text: str) -> RunState:
         raise InputError(f"“{text[:60]}” is no state of a run; there are {', '.join(RunState)}.") from None
 
 
-async def _queue(handler: ApiHandler, request: Request, submit: Callable[[Store, Request], Answer]) -> None:
+async def _queue(
+    handler: ApiHandler, request: Request, submit: Callable[[Store, Request], Queued | Sequence[Queued]]
+) -> None:
     """Queue trainings, whose config a client named. Raises InputError, ForbiddenPathError, ForbiddenError."""
     settings = handler.backend.settings
     if request.kind is not RunKind.TRAIN:  # each other kind has a route of its own, which knows its payload's paths
@@ -88,7 +91,7 @@ async def _queue(handler: ApiHandler, request: Request, submit: Callable[[Store,
     if names_code(request.config):
         await handler.require(*CODE)
 
-    def checked(store: Store) -> Answer:
+    def checked(store: Store) -> Queued | Sequence[Queued]:
         for number, kind in (
             (request.project_id, "project"),
             (request.dataset_id, "data set"),
@@ -98,8 +101,7 @@ async def _queue(handler: ApiHandler, request: Request, submit: Callable[[Store,
         TrainConfig.parse(request.config)  # its problems before those of paths: there may be no path yet
         return submit(store, request.model_copy(update={"config": allowed_config(settings, request.config)}))
 
-    await handler.answer(checked, 201)
-    handler.backend.wake_executor()
+    await handler.answer_queued(checked)
 
 
 class RunsHandler(ApiHandler):

@@ -30,6 +30,7 @@ from imgcls_lab.schemas import (
     EpochReport,
     ForkRequest,
     LogChunk,
+    Queued,
     ReplicatesRequest,
     RetrainRequest,
     RunDetail,
@@ -63,7 +64,7 @@ from imgcls_lab.store import (
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.run_rows import config_columns, find_run, new_run, process_columns
-from imgcls_lab.store.submitting import add_run, digest_of
+from imgcls_lab.store.submitting import Asked, add_run, digest_of
 from imgcls_lab.store.tables import Run
 
 
@@ -76,23 +77,23 @@ class Runs:
         self._executors = executors
 
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
-    def submit(self, request: SubmitRequest, *, run_id: str | None = None) -> RunView:
+    def submit(self, request: SubmitRequest, *, run_id: str | None = None) -> Queued:
         """Queue a run. The same key and body give the same run, however many ask at once.
 
         Its owner is the user of this process. Raises ConfigError; NotFoundError for a project, data set, model or run
         that is not there; ForbiddenError for a project or a parent of somebody else; ConflictError when the key was
         used with another body.
         """
-        return self._views(submitting.submit(self._database, self._settings, [request], run_id=run_id))[0]
+        return self._queued(*submitting.submit(self._database, self._settings, [request], run_id=run_id))[0]
 
-    def submit_replicates(self, request: ReplicatesRequest) -> Sequence[RunView]:
+    def submit_replicates(self, request: ReplicatesRequest) -> Sequence[Queued]:
         """As `submit`, of runs that differ by their seed: all of them or none, whatever is killed meanwhile.
 
         They come in the order of their seeds. Raises InputError where there are not so many seeds.
         """
-        return self._views(submitting.submit(self._database, self._settings, submitting.of_seeds(request)))
+        return self._queued(*submitting.submit(self._database, self._settings, submitting.of_seeds(request)))
 
-    def retrain(self, text: str, request: RetrainRequest) -> RunView:
+    def retrain(self, text: str, request: RetrainRequest) -> Queued:
         """Queue a run that goes on from the best model of another one, on a revision of its data set.
 
         The same request while such a run waits or trains gives that run. Raises ConfigError, NotFoundError,
@@ -104,7 +105,7 @@ class Runs:
             _, submit = retraining.request_for(session, self._settings, parent, request, run_id)
             known = retraining.under_way(session, submit.idempotency_key or "")
         if known is not None:
-            return self._view(known.id)
+            return self._queued(Asked(known.id, made=False))[0]
         with new_folders.making(self._settings, run_id) as folder:
             retraining.take_model(self._settings, parent, folder.path)
             with self._database.write() as session:
@@ -116,9 +117,9 @@ class Runs:
                     submit = submit.model_copy(update={"idempotency_key": retraining.next_key(session, key)})
                     add_run(session, new_run(session, run_id, config, submit, digest_of(submit)), submit)
                     folder.settle()
-        return self._view(run_id if known is None else known.id)
+        return self._queued(Asked(run_id if known is None else known.id, made=known is None))[0]
 
-    def fork(self, text: str, request: ForkRequest) -> RunView:
+    def fork(self, text: str, request: ForkRequest) -> Queued:
         """Queue a run that goes on from a checkpoint of another one, with some settings changed.
 
         The same fork twice is the same run, whatever it has come to. Of a run that lives, `last` is its newest
@@ -129,7 +130,7 @@ class Runs:
             planned = forking.plan(session, self._settings, self._parent(session, text), request)
             known = forking.made_before(session, planned)
         if known is not None:
-            return self._view(known)
+            return self._queued(Asked(known, made=False))[0]
         run_id = new_run_id()
         with new_folders.making(self._settings, run_id) as folder:
             fork = forking.fill(self._settings, planned, folder.path)
@@ -142,7 +143,7 @@ class Runs:
                     forking.complete(session, run, fork, parent)
                     add_run(session, run, submit)
                     folder.settle()
-        return self._view(known or run_id)
+        return self._queued(Asked(known or run_id, made=known is None))[0]
 
     def lineage(self, text: str) -> Sequence[RunView]:
         """The tree of forks that a run belongs to, the oldest run first; the run alone where there is none."""
@@ -348,9 +349,9 @@ class Runs:
             run_id = change(session)
         return self._view(run_id)
 
-    def _views(self, run_ids: Sequence[str]) -> Sequence[RunView]:
+    def _queued(self, *asked: Asked) -> Sequence[Queued]:
         with self._database.read() as session:
-            return [queries.run_view(session, run_id) for run_id in run_ids]
+            return [Queued(**dict(queries.run_view(session, each.id)), made=each.made) for each in asked]
 
     def _view(self, run_id: str) -> RunView:
         with self._database.read() as session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
@@ -27,10 +28,17 @@ from imgcls_lab.store.run_rows import TRIAL_KEY, default_name, find_run, new_run
 from imgcls_lab.store.tables import Dependency, Run
 
 
+class Asked(NamedTuple):
+    """A run that was asked for. made: by this request; else the same one had made it before."""
+
+    id: str
+    made: bool
+
+
 def submit(
     database: Database, settings: Settings, requests: Sequence[SubmitRequest], *, run_id: str | None = None
-) -> list[str]:
-    """Queue runs in one transaction; their ids. A request whose key has a run gives that.
+) -> list[Asked]:
+    """Queue runs in one transaction. A request whose key has a run gives that.
 
     run_id: of the only one. Raises as `Runs.submit`, and then queues none.
     """
@@ -46,17 +54,17 @@ def submit(
             raise InputError("A fork is made of its parent's checkpoint: see `fork`.")
     while True:
         if all(request.idempotency_key in known for request in requests):
-            return [known[request.idempotency_key or ""] for request in requests]
-        made: list[str] = []
+            return [Asked(known[request.idempotency_key or ""], made=False) for request in requests]
+        asked: list[Asked] = []
         try:
             with database.write() as session:
                 for request, config, digest in zip(requests, configs, digests, strict=True):
                     if (before := known.get(request.idempotency_key or "")) is not None:
-                        made.append(before)
+                        asked.append(Asked(before, made=False))
                         continue
                     run = new_run(session, run_id or new_run_id(), config, request, digest)
-                    made.append(add_run(session, run, request))
-            return made
+                    asked.append(Asked(add_run(session, run, request), made=True))
+            return asked
         except IntegrityError as error:
             found = _known(database, requests, digests)  # another was first with one of these keys
             if len(found) == len(known):

@@ -30,8 +30,9 @@ async def test_a_run_is_forked_and_the_tree_and_its_past_are_read(api: Api, trai
     assert made.status == 201, made.json
     child = made.json
     assert (child["parent_id"], child["lineage"], child["epochs"]) == (run, run, 9)
-    again = await api("POST", f"runs/{run}/fork", {"at": "last", "fields": {"epochs": 9}})
-    assert again.json["id"] == child["id"]
+    again = await api("POST", f"runs/{run}/fork", {"at": "last", "fields": {"epochs": 9}, "name": "another name"})
+    assert (again.status, again.json["id"]) == (200, child["id"])
+    assert (child["made"], again.json["made"]) == (True, False)
     for one in (run, child["id"]):
         assert [item["id"] for item in (await api("GET", f"runs/{one}/lineage")).json] == [run, child["id"]]
     reply = (await api("GET", "series", run=child["id"], tag="loss/train")).json

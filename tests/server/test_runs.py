@@ -20,7 +20,8 @@ UNKNOWN = "20260101-000000-abcdef"
 async def test_a_run_is_queued_once_however_often_it_is_sent(api: Api, config: dict[str, Any], store: Store) -> None:
     body = {"config": config, "name": "first", "idempotency_key": "key-12345"}
     first, second = await api("POST", "runs", body), await api("POST", "runs", body)
-    assert (first.status, second.status) == (201, 201)
+    assert (first.status, second.status) == (201, 200)
+    assert (first.json["made"], second.json["made"]) == (True, False)
     assert first.json["id"] == second.json["id"]
     assert first.json["state"] == "queued"
     other = await api("POST", "runs", {**body, "name": "second"})
@@ -40,6 +41,8 @@ async def test_replicates_are_one_request_and_are_queued_all_or_none(
     assert len({run.repetition for run in runs}) == 1
     more = await api("POST", "runs/replicates", {**body, "replicates": 4})
     assert [run["id"] for run in more.json][:3] == [run.id for run in runs]
+    assert (more.status, [run["made"] for run in more.json]) == (201, [False, False, False, True])
+    assert (await api("POST", "runs/replicates", {**body, "replicates": 4})).status == 200
     other = await api("POST", "runs/replicates", {**body, "replicates": 5, "tags": []})
     assert other.status == 409
     for wrong in (0, 101, True, "3", 2.5, None):

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { SourceProvider } from '../../src/views/data/source';
 import type { RunDetail } from '../../src/views/data/types';
 import { ForkForm, whyNoFork } from '../../src/views/forms/fork_form';
+import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { Lineage, branchesOf } from '../../src/views/pages/lineage';
 import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
@@ -88,7 +89,7 @@ it('forks from the chosen checkpoint with what was changed, and offers nothing t
     schema: () => SCHEMA,
     fork: args => {
       asked.push(args);
-      return aRun({ id: 'child' });
+      return { ...aRun({ id: 'child' }), made: true };
     },
   });
   await render(source, <ForkForm run={RUN} onCancel={() => undefined} />);
@@ -104,6 +105,29 @@ it('forks from the chosen checkpoint with what was changed, and offers nothing t
   expect(button().textContent).toBe('Fork');
   await act(async () => button().click());
   expect(asked).toEqual([{ id: 'a', at: 'a001-s00000040', fields: {}, on_schedule: 'continue' }]);
+});
+
+it('says that a fork is there already, and leads to it', async () => {
+  const went: Place[] = [];
+  const source = new FakeSource({
+    schema: () => SCHEMA,
+    fork: () => ({ ...aRun({ id: 'child', name: 'first, to 20 epochs', state: 'succeeded' }), made: false }),
+  });
+  await render(
+    source,
+    <NavigationProvider value={place => went.push(place)}>
+      <ForkForm run={RUN} onCancel={() => undefined} />
+    </NavigationProvider>,
+  );
+  const button = (text: string) =>
+    [...host.querySelectorAll('button')].find(each => each.textContent === text)!;
+  await act(async () => button('Extend to 20 epochs').click());
+  expect(went).toEqual([]);
+  expect(host.querySelector('[role=status]')!.textContent).toMatch(
+    /^It is there already: first, to 20 epochs, succeeded, .*Nothing was queued\.$/,
+  );
+  await act(async () => button('first, to 20 epochs').click());
+  expect(went).toEqual([{ view: 'run', id: 'child' }]);
 });
 
 it('says why a run cannot be forked', () => {

@@ -23,6 +23,7 @@ async function show(since: Partial<RevisionDiff>, newest: number, best: RunDetai
     revisions: () => Array.from({ length: newest }, (_, i) => ({ number: i + 1, relabelled: 40 })),
     correctionsSince: () => ({ changes: [], relabelled: 0, excluded: 0, restored: 0, total: 0, ...since }),
     image: () => new Blob(['x']),
+    retrain: () => ({ ...aRun({ id: 'child', name: 'a run, revision 4' }), made: false }),
   });
   const run = aRun({ dataset_id: 1, state: 'succeeded', best }) as RunDetail;
   await act(async () =>
@@ -55,6 +56,14 @@ it('shows the net change, not the sum of the revisions, and lists it', async () 
 it('is not there where later revisions took one another back, or where there is none', async () => {
   expect(await show({ against: 1, total: 0 }, 3)).toBe('');
   expect(await show({ against: 1, total: 5 }, 1)).toBe('');
+});
+
+it('says so where such a run waits or trains already', async () => {
+  await show({ against: 1, relabelled: 1, total: 1 }, 4);
+  await act(async () => host.querySelector<HTMLElement>('.imgcls-primary')!.click());
+  expect(host.querySelector('[role=status]')!.textContent).toMatch(
+    /^It is there already: a run, revision 4, running, .*Nothing was queued\.$/,
+  );
 });
 
 it('says nothing at a run that has learned nothing: there is no best to go on from', async () => {

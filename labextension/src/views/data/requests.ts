@@ -63,6 +63,7 @@ import type {
   ProjectImportRequest,
   Project,
   Proof,
+  Queued,
   ReplicatesRequest,
   RevisionDiff,
   RevisionEdit,
@@ -398,18 +399,18 @@ export type Args = {
 } & { [S in RegistryName as `${S}.delete`]: { id: number } };
 
 export type Reply = {
-  submit: Run;
+  submit: Queued;
   /** In the order of their seeds. */
-  submitReplicates: Run[];
-  runNotebook: Run;
-  sweep: Run;
+  submitReplicates: Queued[];
+  runNotebook: Queued;
+  sweep: Queued;
   trial: Run;
   stop: Run;
   kill: Run;
   resume: Run;
   claim: Run;
-  retrain: Run;
-  fork: Run;
+  retrain: Queued;
+  fork: Queued;
   verify: Run;
   change: Run;
   predict: TriedImage;

@@ -9,8 +9,9 @@ import { SettingsGroups } from './settings_groups';
 import { configAfter } from '../ui/run_changes';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
-import { isActive, type Checkpoint, type RunDetail } from '../data/types';
+import { isActive, type Checkpoint, type Run, type RunDetail } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
+import { AlreadyThere } from '../ui/already_there';
 import { useNavigate } from '../ui/navigation';
 import { count, plural } from '../ui/format';
 
@@ -65,6 +66,7 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
   const [edited, setEdited] = useState<Draft>({});
   const [onSchedule, setOnSchedule] = useState<'continue' | 'restart'>('continue');
   const { busy, error, act } = useAction();
+  const [there, setThere] = useState<Run | null>(null);
   const original = draftOf(layout, before);
   const draft: Draft = { ...original, epochs: String(epochsAt(run, item)), ...edited };
   const { config, problems } = configOf(layout, draft);
@@ -76,7 +78,9 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
     act('fork', async () => {
       const newest = isActive(run.state) && chosen === items[0]?.name && at === undefined;
       const body = { id: run.id, at: newest ? 'last' : chosen, fields, on_schedule: onSchedule };
+      setThere(null);
       const child = await source.command('fork', body);
+      if (!child.made) return setThere(child);
       runsStoreOf(source).refresh();
       navigate({ view: 'run', id: child.id });
     });
@@ -103,6 +107,7 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
       busy={busy !== null}
       ready={Object.keys(problems).length === 0}
       error={error}
+      said={there && <AlreadyThere run={there} />}
       onSubmit={() => void start()}
       onCancel={onCancel}
     >

@@ -12,6 +12,8 @@ interface Props {
   busy: boolean;
   ready: boolean;
   error: string | null;
+  /** What came of the last time. */
+  said?: ReactNode;
   onSubmit: () => void;
   onCancel: () => void;
   children: ReactNode;
@@ -24,6 +26,7 @@ export function InlineForm({
   busy,
   ready,
   error,
+  said,
   onSubmit,
   onCancel,
   children,
@@ -40,6 +43,7 @@ export function InlineForm({
       }}
     >
       {children}
+      {said}
       <Problem>{error}</Problem>
       <div className="imgcls-buttons">
         <Button busy={busy} disabled={!ready} onClick={onSubmit}>

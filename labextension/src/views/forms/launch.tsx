@@ -6,7 +6,7 @@ import { newKey } from './config_form';
 import { useAction, useQuery, type QueryResult } from '../data/use_query';
 import { useNavigate } from '../ui/navigation';
 import type { Args } from '../data/requests';
-import type { Run } from '../data/types';
+import type { Queued } from '../data/types';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
 import { Unread } from '../ui/page_frame';
@@ -32,7 +32,7 @@ export function useLaunch(onLaunched?: () => void) {
   const launch = <K extends Launching>(command: K, request: Omit<Args[K], 'idempotency_key'>) =>
     act('launch', async () => {
       const args = { ...request, idempotency_key: keyOf(request) } as Args[K];
-      const made: Run | Run[] = await source.command(command, args);
+      const made: Queued | Queued[] = await source.command(command, args);
       key.current = { text: '', key: '' };
       navigate(
         Array.isArray(made)

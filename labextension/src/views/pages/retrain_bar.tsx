@@ -4,8 +4,9 @@ import { useEffect, useRef, useState } from 'react';
 import type { RunCorrections } from '../evaluation/use_corrections';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
-import type { RevisionDiff, RunDetail } from '../data/types';
+import type { RevisionDiff, Run, RunDetail } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
+import { AlreadyThere } from '../ui/already_there';
 import { Button } from '../ui/button';
 import { count } from '../ui/format';
 import { Problem } from '../ui/messages';
@@ -35,6 +36,7 @@ export function RetrainBar({ run, standing, focus }: Props) {
   const navigate = useNavigate();
   const { busy, error, act } = useAction();
   const [listed, setListed] = useState(false);
+  const [there, setThere] = useState<Run | null>(null);
   const { dataset, draft, newest } = standing;
   const learned = run.kind === 'train' && run.best !== null;
   const asked = newest > (run.data_revision ?? 0) && draft.changes.size === 0 && learned;
@@ -48,6 +50,7 @@ export function RetrainBar({ run, standing, focus }: Props) {
   const start = () =>
     act('retrain', async () => {
       const child = await source.command('retrain', { id: run.id, revision: newest });
+      if (!child.made) return setThere(child);
       runsStoreOf(source).refresh();
       navigate({ view: 'run', id: child.id });
     });
@@ -76,6 +79,7 @@ export function RetrainBar({ run, standing, focus }: Props) {
       >
         all revisions
       </button>
+      {there && <AlreadyThere run={there} />}
       <Problem>{error}</Problem>
       {listed && (
         <div className="imgcls-retrain-changes">
