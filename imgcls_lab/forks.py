@@ -172,7 +172,7 @@ class Beginning:
 
     batch: batches done of the epoch under way; since_best: epochs without an improvement; ranking: names
     of the parent's best checkpoints until there, best first; changed: settings that were changed while it trained;
-    last_change: the number of the last of these.
+    last_change: the number of the last of these; plateau_decays: of the learning rate.
     """
 
     path: Path
@@ -183,6 +183,7 @@ class Beginning:
     ranking: tuple[str, ...]
     changed: Mapping[str, Any]
     last_change: int
+    plateau_decays: int
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -193,7 +194,8 @@ class Beginning:
             ranking = tuple(str(entry[_TUPLE][1]) for entry in progress["ranking"])
             changed = dict(progress.get("changed", {_PAIRS: []})[_PAIRS])
             place = (progress["step"], progress["epoch"], progress["batch"], progress["since_best"])
-            return cls(path, *place, ranking, changed, progress.get("changes", 0))
+            counts = (progress.get("changes", 0), progress.get("drops", 0))
+            return cls(path, *place, ranking, changed, *counts)
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelError(f"The checkpoint “{path}” is damaged: {STATE} cannot be read.") from error
 
@@ -206,6 +208,10 @@ class Beginning:
     @property
     def attempt(self) -> int:
         return int(self.path.name.partition("-")[0][1:])
+
+    def epoch_steps(self, config: TrainConfig) -> int:
+        """Steps done of the epoch under way. config: that of its run."""
+        return -(-self.batch // config.gradient_accumulation_steps)
 
 
 def past_of(folder: Path, beginning: Beginning, resume_steps: Mapping[int, int]) -> dict[HistoryFile, Path]:
@@ -242,7 +248,7 @@ def fork_of(
     best = beginning.best
     place = {
         "attempt": beginning.attempt, "step": beginning.step, "epoch": beginning.epoch,
-        "epoch_steps": -(-beginning.batch // before.gradient_accumulation_steps),
+        "epoch_steps": beginning.epoch_steps(before),
         "checkpoint": beginning.path.name, "checkpoint_hash": content_hash(beginning.path),
         "best_checkpoint": best and inherited_name(best.name),
     }  # fmt: skip

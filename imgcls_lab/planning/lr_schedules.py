@@ -129,27 +129,32 @@ def _final_decay(point: SchedulePoint) -> float:
     return min(1.0, max(0.0, (point.progress - (1 - fraction)) / fraction))
 
 
-# ── the curve of a run that has not begun ───────────────────────────────────────────────────────────────────────
-def lr_curve(config: TrainConfig, steps: StepPlan) -> LrCurve | None:
-    """The learning rate over a run, in at most CURVE_POINTS points; as if no plateau came.
+# ── the curve of a run, or a fork, that has not begun ───────────────────────────────────────────────────────────────────────
+def lr_curve(config: TrainConfig, steps: StepPlan, plateau_decays: int = 0) -> LrCurve | None:
+    """The learning rate over a run, of a fork over its own steps, in at most CURVE_POINTS points.
 
-    None for a schedule of a plugin, which only the engine can know.
+    As if no plateau came after those that have come already. None for a schedule of a plugin, which only the engine
+    can know.
     """
     schedule = LR_SCHEDULES.get(config.schedule)
     if schedule is None:
         return None
-    last = steps.total_steps - 1
-    first = min(last, warmup_steps(config, steps))  # the warm-up is a line
-    exact = {place for place in _corners(config, steps) if 0 <= place <= last}
+    begin, last = (0 if steps.fork is None else steps.fork.step), steps.total_steps - 1
+    before = begin - steps.on_schedule(begin)  # steps of the run before the first one of its schedule
+    first = min(last, max(begin, before + warmup_steps(config, steps)))  # the warm-up is a line
+    exact = {before + corner for corner in _corners(config, steps) if begin <= before + corner <= last} | {begin}
     evenly = np.linspace(first, last, min(last - first + 1, CURVE_POINTS - len(exact))).round().astype(int)
     places = sorted(exact.union(evenly.tolist()))
-    return LrCurve(step=places, lr=[learning_rate(schedule, config, place, steps) for place in places])
+    rates = [learning_rate(schedule, config, place, steps, plateau_decays) for place in places]
+    return LrCurve(step=places, lr=rates)
 
 
 def _corners(config: TrainConfig, steps: StepPlan) -> set[int]:
-    """Steps that a curve is drawn through, however many the run has: its corners, and the places beside a steep one."""
+    """Steps of a schedule that its curve is drawn through, however many there are: corners, and what is beside a steep
+    place.
+    """
     warmup = warmup_steps(config, steps)
-    total = steps.total_steps
+    total = steps.scheduled_steps
     corners = {0, warmup - 1, warmup, total - 1}
     decay_start = math.floor(warmup + (1 - config.decay_fraction) * (total - warmup))
     beside = {2**power for power in range(total.bit_length())}  # ever closer towards the steep place

@@ -65,6 +65,11 @@ class StepPlan:
             return step
         return step - self.fork.step + (0 if self.fork.restart else self._steps_before)
 
+    def epochs_before(self, step: int) -> float:
+        """The epochs that are done before a step of the run; in a fork, those of its parent are among them."""
+        own = step if self.fork is None else step - self.fork.step + self._steps_before
+        return own / self.steps_per_epoch
+
     @property
     def _steps_before(self) -> int:
         """The parent's part of the run, in steps of this one's epochs."""

@@ -21,7 +21,7 @@ from imgcls_lab.schemas.evaluations import (
     TriedImage,
 )
 from imgcls_lab.schemas.executor import AlertIds, AlertView, DevicesReply, LoadReply
-from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo, SweepCheck
+from imgcls_lab.schemas.forms import CheckReply, ErrorReply, ForkPreview, SchemaReply, ServerInfo, SweepCheck
 from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.jobs import ArchiveView, JobView, ProjectArchiveRequest, ProjectImportRequest
 from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
@@ -85,6 +85,7 @@ class WireTypes(Wire):
     replicates: ReplicatesRequest
     resume: ResumeRequest
     fork: ForkRequest
+    fork_preview: ForkPreview
     verify: VerifyRequest
     proof: ProofView
     change: ChangeRequest

@@ -53,11 +53,29 @@ class StepCounts(Wire):
     total_steps: int
 
 
+class RateCurve(Wire):
+    """A learning rate over the epochs of a run."""
+
+    epoch: list[float]
+    lr: list[float]
+
+
 class LrCurve(Wire):
     """The learning rate over a run: at most 200 points, corners among them; a line between two points is close."""
 
     step: list[int]  # from 0
     lr: list[float]
+
+
+class ForkPreview(Wire):
+    """The learning rate that a fork would have, if it continues the schedule and if it restarts it.
+
+    null: the schedule is a plugin's, or the parent has not said yet on how many images it trains.
+    """
+
+    epoch: float  # at which it leaves its parent
+    continued: RateCurve | None
+    restarted: RateCurve | None
 
 
 class LaunchEstimate(Wire):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from imgcls_lab.schemas import ForkRequest, Queued, RetrainRequest
+from imgcls_lab.schemas import ForkPreview, ForkRequest, Queued, RetrainRequest
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, names_code
@@ -43,6 +43,20 @@ class ForkHandler(ApiHandler):
         await _queue(self, text, request, lambda store, run_id, checked: store.runs.fork(run_id, checked))
 
 
+class ForkPreviewHandler(ApiHandler):
+    """The learning rate that a fork would have."""
+
+    @permitted
+    async def post(self, text: str) -> None:
+        run_id, request, settings = run_id_of(text), self.optional_body(ForkRequest), self.backend.settings
+
+        def preview(store: Store) -> ForkPreview:
+            fields = allowed_config(settings, request.fields)
+            return store.runs.fork_preview(run_id, request.model_copy(update={"fields": fields}))
+
+        await self.answer(preview, work="slow")
+
+
 class RetrainHandler(ApiHandler):
     """Queue a run that goes on from the best model of this one."""
 
@@ -65,6 +79,7 @@ def routes(backend: Backend) -> list[Route]:
     parts: dict[str, Any] = {"backend": backend}
     return [
         route("api/runs/ID/fork", ForkHandler, **parts),
+        route("api/runs/ID/fork/preview", ForkPreviewHandler, **parts),
         route("api/runs/ID/retrain", RetrainHandler, **parts),
         route("api/runs/ID/lineage", LineageHandler, **parts),
     ]

@@ -60,6 +60,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/resume": {"POST": _LAUNCHES},  # the run may be a notebook, or its config may name plugins
     "api/runs/ID/retrain": {"POST": _LAUNCHES},  # the run's config, or the request's, may name plugins
     "api/runs/ID/fork": {"POST": _LAUNCHES},  # the same
+    "api/runs/ID/fork/preview": {"POST": _READS},  # of a request for a fork, which comes with it; nothing is changed
     "api/runs/ID/lineage": {"GET": _READS},
     "api/runs/ID/verification": {"GET": _READS, "POST": _LAUNCHES},  # the run's config may name plugins
     "api/runs/ID/changes": {"POST": _WRITES},  # of numbers alone: no field that names code or a path can be changed

@@ -119,6 +119,7 @@ NOT_RECORDED: dict[tuple[str, str], str] = {
     ("POST", "api/configs/check"): _ASKS,
     ("POST", "api/sweeps/check"): _ASKS,
     ("POST", "api/datasets/ID/versions"): _ASKS,
+    ("POST", "api/runs/ID/fork/preview"): _ASKS,
     ("POST", "api/runs/ID/predict"): _ASKS,
     ("POST", "api/configs/trial"): "It measures how fast a config trains, for the form that shows it.",
     ("POST", "api/archives"): "The file comes from the browser; its import is recorded.",

@@ -131,13 +131,18 @@ def complete(session: Session, run: Run, fork: forks.Fork, parent: Run) -> None:
     """
     run.payload = fork.to_payload()
     run.fork_step, run.lineage, run.repetition = fork.step, parent.lineage or parent.id, ""
-    steps_per_epoch = (parent.total_steps or 0) / (parent.epochs or 1)
-    run.fork_epoch = fork.epoch + (fork.epoch_steps / steps_per_epoch if steps_per_epoch else 0.0)
+    run.fork_epoch = epochs_at(parent, fork.epoch, fork.epoch_steps)
     if "data_revision" not in fork.changes:
         session.info.get("overlays", {}).pop(run.id, None)
         run.data_revision, run.data_revision_digest = parent.data_revision, parent.data_revision_digest
     if not parent.lineage:
         states.change_run(session, parent.id, lineage=parent.id)
+
+
+def epochs_at(parent: Run, epoch: int, epoch_steps: int) -> float:
+    """The epochs that a run has done at a checkpoint, the part of one that is under way included."""
+    steps_per_epoch = (parent.total_steps or 0) / (parent.epochs or 1)
+    return epoch + (epoch_steps / steps_per_epoch if steps_per_epoch else 0.0)
 
 
 def place_of(beginning: Beginning) -> str:

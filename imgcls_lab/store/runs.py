@@ -28,6 +28,7 @@ from imgcls_lab.schemas import (
     EditedRun,
     EditedRuns,
     EpochReport,
+    ForkPreview,
     ForkRequest,
     LogChunk,
     Queued,
@@ -46,6 +47,7 @@ from imgcls_lab.store import (
     audit,
     claims,
     comparison,
+    fork_preview,
     forking,
     homes,
     live_changes,
@@ -144,6 +146,12 @@ class Runs:
                     add_run(session, run, submit)
                     folder.settle()
         return self._queued(Asked(known or run_id, made=known is None))[0]
+
+    def fork_preview(self, text: str, request: ForkRequest) -> ForkPreview:
+        """The learning rate that a fork would have. Raises as `fork`, for what that would refuse; makes nothing."""
+        with self._database.read() as session:
+            planned = forking.plan(session, self._settings, find_run(session, text), request)
+        return fork_preview.preview(self._settings, planned)
 
     def lineage(self, text: str) -> Sequence[RunView]:
         """The tree of forks that a run belongs to, the oldest run first; the run alone where there is none."""

@@ -13,7 +13,7 @@ from timm.scheduler import create_scheduler_v2
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.planning.lr_schedules import CURVE_POINTS, LR_SCHEDULES, learning_rate, lr_curve, warmup_steps
-from imgcls_lab.planning.steps import StepPlan
+from imgcls_lab.planning.steps import ForkPoint, StepPlan
 
 EPOCHS, PER_EPOCH = 10, 7
 STEPS = StepPlan(PER_EPOCH, PER_EPOCH, EPOCHS)
@@ -132,6 +132,27 @@ def test_a_decay_by_steps_is_drawn_upright() -> None:
     assert curve is not None
     at = dict(zip(curve.step, curve.lr, strict=True))
     assert [at[99_999], at[100_000], at[199_999], at[200_000]] == pytest.approx([1.0, 0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize("name", LR_SCHEDULES)
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("per_epoch", [3, 7, 900])  # the parent has 7 steps an epoch
+def test_the_curve_of_a_fork_is_that_of_its_own_steps(name: str, restart: bool, per_epoch: int) -> None:
+    config = make_config(schedule=name, epochs=20, warmup_epochs=6)
+    steps = StepPlan(per_epoch, per_epoch, 20, ForkPoint(30, 4, 2, restart))
+    curve = lr_curve(config, steps, plateau_decays=1)
+    assert curve is not None
+    assert (curve.step[0], curve.step[-1]) == (30, steps.total_steps - 1)
+    assert len(curve.step) <= CURVE_POINTS
+    places = range(30, steps.total_steps)
+    exact = {place: learning_rate(LR_SCHEDULES[name], config, place, steps, 1) for place in places}
+    assert curve.lr == [exact[place] for place in curve.step]
+    drawn = np.interp(places, curve.step, curve.lr)
+    assert np.abs(drawn - [*exact.values()]).max() <= 0.05
+    assert steps.epochs_before(30) == pytest.approx(4 + 2 / per_epoch)
+    assert steps.epochs_before(steps.total_steps) == pytest.approx(20)
+    warm = 30 + warmup_steps(config, steps) - (0 if restart else 4 * per_epoch + 2)
+    assert warm in curve.step
 
 
 def test_a_schedule_of_a_plugin_has_no_curve() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -56,8 +57,19 @@ async def test_a_run_is_forked_and_the_tree_and_its_past_are_read(api: Api, trai
     ],
 )
 async def test_what_cannot_be_forked_is_refused(api: Api, trained: Training, body: dict[str, Any], status: int) -> None:
-    reply = await api("POST", f"runs/{trained.run.id}/fork", body)
-    assert reply.status == status, reply.json
+    for path in ("fork", "fork/preview"):
+        reply = await api("POST", f"runs/{trained.run.id}/{path}", body)
+        assert reply.status == status, (path, reply.json)
+
+
+async def test_a_preview_has_both_schedules_and_queues_nothing(api: Api, trained: Training) -> None:
+    (trained.folder / "manifest.json").write_text(json.dumps({"data": {"train_images": 40}, "processes": 1}))
+    reply = await api("POST", f"runs/{trained.run.id}/fork/preview", {"fields": {"epochs": 9}})
+    assert (reply.status, reply.json["epoch"]) == (200, 1.0)
+    for schedule in ("continued", "restarted"):
+        assert reply.json[schedule]["epoch"][0] == 1.0
+        assert len(reply.json[schedule]["lr"]) == len(reply.json[schedule]["epoch"]) == 80
+    assert (await api("GET", "runs")).json["total"] == 1
 
 
 async def test_a_run_without_a_checkpoint_and_one_that_is_not_there(api: Api, config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import signal
@@ -17,11 +18,14 @@ from typing import Any
 import pytest
 from store_steps import claim, epoch, feed, finish, points, started
 
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError, StoreError
 from imgcls_lab.events import CheckpointSaved, DesiredState, Event, RunKind, RunState
 from imgcls_lab.forks import Fork
+from imgcls_lab.planning.lr_schedules import LR_SCHEDULES, learning_rate
+from imgcls_lab.planning.steps import ForkPoint, StepPlan
 from imgcls_lab.run_layout import is_run_id
-from imgcls_lab.schemas import BestMetric, ForkRequest, RetrainRequest, RunEdit, SubmitRequest
+from imgcls_lab.schemas import BestMetric, ForkPreview, ForkRequest, RetrainRequest, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, forking, rebuild
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
@@ -133,6 +137,55 @@ def test_what_cannot_be_forked_says_what_would_work(store: Store, parent: str) -
         store.runs.submit(SubmitRequest(config=CONFIG, payload={"fork": {"run": parent}}))
     made = {waiting, notebook}
     assert sorted(path.name for path in store.settings.runs_dir.iterdir() if path.name not in made) == before
+
+
+def test_a_preview_has_the_rates_that_a_fork_would_have_and_makes_nothing(store: Store, parent: str) -> None:
+    before = sorted(path.name for path in store.settings.runs_dir.iterdir())
+
+    def asked(at: str = "best", **fields: object) -> ForkPreview:
+        return store.runs.fork_preview(parent, ForkRequest(at=at, fields=fields))
+
+    assert asked() == ForkPreview(epoch=1.0, continued=None, restarted=None)  # how many images, its manifest says
+    manifest = {"data": {"train_images": 320}, "processes": 1}
+    (store.settings.run_dir(parent) / "manifest.json").write_text(json.dumps(manifest))
+    found = asked(epochs=6, lr=0.01)
+    assert found.continued is not None
+    assert found.restarted is not None
+    config = TrainConfig.parse({**CONFIG, "epochs": 6, "lr": 0.01})
+    whole, rest = StepPlan(10, 10, 6), StepPlan(10, 10, 6, ForkPoint(10, 1, restart=True))
+    schedule = LR_SCHEDULES[config.schedule]
+    places = range(10, 60)
+    assert found.continued.epoch == found.restarted.epoch == [place / 10 for place in places]
+    assert found.continued.lr == [learning_rate(schedule, config, place, whole) for place in places]
+    assert found.restarted.lr == [learning_rate(schedule, config, place, rest) for place in places]
+    assert found.continued.lr != found.restarted.lr
+    halves = asked("step 15", batch_size=32, gradient_accumulation_steps=1, epochs=4)
+    assert (halves.epoch, halves.continued and halves.continued.epoch[:2]) == (1.5, [1.5, 1.6])
+    larger = asked("epoch 1", batch_size=64)
+    assert larger.continued is not None
+    assert larger.continued.epoch == [1 + place / 5 for place in range(10)]
+    with pytest.raises(ConfigError):
+        asked("last")
+    with pytest.raises(NotFoundError):
+        asked("epoch 2")
+    assert (store.runs.list().total, sorted(path.name for path in store.settings.runs_dir.iterdir())) == (1, before)
+
+
+def test_a_preview_knows_how_often_a_plateau_has_come(store: Store) -> None:
+    config = {**CONFIG, "schedule": "plateau", "decay_rate": 0.5, "warmup_epochs": 0, "epochs": 4}
+    run_id = store.runs.submit(SubmitRequest(config=config)).id
+    saved = save(store, run_id, 1, 10, "last")
+    state = store.settings.run_dir(run_id) / saved.folder / "training_state.json"
+    tree = json.loads(state.read_text())
+    tree["__pairs__"][0][1]["__pairs__"].append(["drops", 2])
+    state.write_text(json.dumps(tree))
+    train(store, run_id, [started(total=40), *points(1, 10), saved], RunState.STOPPED)
+    manifest = {"data": {"train_images": 320}, "processes": 1}
+    (store.settings.run_dir(run_id) / "manifest.json").write_text(json.dumps(manifest))
+    found = store.runs.fork_preview(run_id, ForkRequest())
+    assert found.continued is not None
+    assert found.restarted is not None
+    assert ({*found.continued.lr}, {*found.restarted.lr}) == ({0.25e-3}, {1e-3})
 
 
 def test_the_past_is_read_from_the_parent_and_written_when_that_goes(store: Store, parent: str) -> None:

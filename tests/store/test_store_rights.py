@@ -145,6 +145,7 @@ READS = {
         "report",
         "view_only",
         "claim_view",
+        "fork_preview",
         "lineage",
     },
     Collection: {

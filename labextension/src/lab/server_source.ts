@@ -144,6 +144,10 @@ export function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['correctionsSince']).id)}/corrections`);
     case 'lineage':
       return get(`runs/${part((params as Params['lineage']).id)}/lineage`);
+    case 'forkPreview': {
+      const { id, ...body } = params as Params['forkPreview'];
+      return { verb: 'POST', path: `runs/${part(id)}/fork/preview`, body };
+    }
     case 'verification':
       return get(`runs/${part((params as Params['verification']).id)}/verification`);
     case 'inference':

@@ -10,6 +10,7 @@ describe('a question about a run goes to its own route', () => {
     ['flips', 'flips'],
     ['imageChanges', 'image-changes'],
     ['lineage', 'lineage'],
+    ['forkPreview', 'fork/preview'],
     ['verification', 'verification'],
     ['manifest', 'manifest'],
     ['codeChanges', 'code'],

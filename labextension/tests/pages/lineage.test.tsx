@@ -1,13 +1,13 @@
 // Runs as a tree: how the runs are ordered and where their bars stand, the form of a fork, and where a fork came from.
 import { act } from 'react';
 import { expect, it } from 'vitest';
-import { SourceProvider } from '../../src/views/data/source';
-import type { RunDetail } from '../../src/views/data/types';
+import { SourceError, SourceProvider } from '../../src/views/data/source';
+import type { ForkRequest, RunDetail } from '../../src/views/data/types';
 import { ForkForm, whyNoFork } from '../../src/views/forms/fork_form';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { Lineage, branchesOf } from '../../src/views/pages/lineage';
-import { FakeSource, aRun } from '../fake';
-import { host, root, stage } from '../stage';
+import { FakeSource, aRun, aSeries } from '../fake';
+import { host, root, stage, until } from '../stage';
 
 stage();
 
@@ -105,6 +105,37 @@ it('forks from the chosen checkpoint with what was changed, and offers nothing t
   expect(button().textContent).toBe('Fork');
   await act(async () => button().click());
   expect(asked).toEqual([{ id: 'a', at: 'a001-s00000040', fields: {}, on_schedule: 'continue' }]);
+});
+
+it('draws the learning rate before the fork and after it, by either schedule, and says what is refused', async () => {
+  const asked: unknown[] = [];
+  const source = new FakeSource({
+    schema: () => SCHEMA,
+    series: () => ({ series: [aSeries('lr', [1, 50, 100], [0.1, 0.05, 0], 'a')], inherited: [], cursors: {} }),
+    forkPreview: request => {
+      asked.push(request);
+      if ((request as ForkRequest).at !== 'a001-s00000100')
+        throw new SourceError('Fork from an earlier one.', 400);
+      const rates = { epoch: [10, 20], lr: [0.1, 0] };
+      return { epoch: 10, continued: rates, restarted: rates };
+    },
+  });
+  await render(source, <ForkForm run={RUN} onCancel={() => undefined} />);
+  const chart = () => host.querySelector<HTMLElement>('figure[aria-label="Learning rate"]')!;
+  await until(() => chart().dataset.points === '7');
+  expect(chart().dataset.marks).toBe('1');
+  expect([...chart().querySelectorAll('.imgcls-legend .imgcls-clip')].map(each => each.textContent)).toEqual([
+    'this run',
+    'fork: goes on along its curve',
+    'fork: begins its curve anew, with a warm-up',
+  ]);
+  expect(asked).toEqual([{ id: 'a', at: 'a001-s00000100', fields: { epochs: 20 } }]);
+  await act(async () => {
+    const at = host.querySelector('select')!;
+    at.value = 'a001-s00000040';
+    at.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+  await until(() => (host.textContent ?? '').includes('Fork from an earlier one.'));
 });
 
 it('says that a fork is there already, and leads to it', async () => {

@@ -37,6 +37,7 @@ import type {
   ExportRequest,
   Flips,
   FolderPage,
+  ForkPreview,
   ForkRequest,
   FreedSpace,
   FreeRequest,
@@ -254,6 +255,8 @@ export type Params = {
   correctionsSince: { id: string };
   /** The tree of forks that a run belongs to. */
   lineage: { id: string };
+  /** The learning rate that a fork would have. */
+  forkPreview: { id: string } & ForkRequest;
   /** The certificate of a run, and the task that computes it again. */
   verification: { id: string };
   /** What the process that applies models to single images does. */
@@ -318,6 +321,7 @@ export type Result = {
   revision: RevisionDiff;
   correctionsSince: RevisionDiff;
   lineage: Run[];
+  forkPreview: ForkPreview;
   verification: Proof;
   inference: Inference;
   folders: FolderPage;

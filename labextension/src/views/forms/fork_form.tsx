@@ -1,15 +1,16 @@
 // A run that goes on from a checkpoint of this one: which checkpoint, and the settings that it has otherwise. Opened
 // from the head of a run's page, and from one of its checkpoints.
-import { useId, useMemo, useState } from 'react';
+import { useEffect, useId, useMemo, useRef, useState } from 'react';
 import { configOf, draftOf, layoutOf, shownFields, type Draft, type Field, type Layout } from './config_form';
 import { FieldInput } from './fields';
+import { ForkRates, ON_SCHEDULE } from './fork_rates';
 import { InlineForm } from './inline_form';
 import { Await } from './launch';
 import { SettingsGroups } from './settings_groups';
 import { configAfter } from '../ui/run_changes';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
-import { isActive, type Checkpoint, type Run, type RunDetail } from '../data/types';
+import { isActive, type Checkpoint, type ForkRequest, type Run, type RunDetail } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
 import { AlreadyThere } from '../ui/already_there';
 import { useNavigate } from '../ui/navigation';
@@ -19,6 +20,8 @@ interface Props {
   run: RunDetail;
   /** Name of the checkpoint that is chosen at first; none: the newest. */
   at?: string;
+  /** It is opened to train for more epochs: they are more at first, and in focus. */
+  longer?: boolean;
   onCancel: () => void;
 }
 
@@ -49,41 +52,71 @@ function forkable(layout: Layout): Layout {
   return { ...layout, fields, first: kept(layout.first), more: kept(layout.more) };
 }
 
-/** The epochs that a fork has at first: those of the run, or as many again where they are all done at the checkpoint. */
-const epochsAt = (run: RunDetail, item: Checkpoint | undefined): number => {
+/** The epochs that a fork has at first: those of the run, or as many again where they are all done at the checkpoint,
+ * or where it shall train longer. */
+const epochsAt = (run: RunDetail, item: Checkpoint | undefined, longer: boolean): number => {
   const epochs = Number(configAfter(run, item?.step).epochs);
-  return item && item.epoch >= epochs ? 2 * epochs : epochs;
+  return longer || (item && item.epoch >= epochs) ? 2 * epochs : epochs;
 };
 
-function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
-  const source = useSource();
-  const navigate = useNavigate();
-  const id = useId();
+/** What the form holds while one types, and the request that it makes. */
+function useFork(layout: Layout, { run, at, longer = false }: Props) {
   const items = newestFirst(run.checkpoints);
   const [chosen, choose] = useState(at ?? items[0]?.name ?? 'last');
-  const item = items.find(each => each.name === chosen);
-  const before = configAfter(run, item?.step);
   const [edited, setEdited] = useState<Draft>({});
   const [onSchedule, setOnSchedule] = useState<'continue' | 'restart'>('continue');
-  const { busy, error, act } = useAction();
-  const [there, setThere] = useState<Run | null>(null);
+  const item = items.find(each => each.name === chosen);
+  const before = configAfter(run, item?.step);
   const original = draftOf(layout, before);
-  const draft: Draft = { ...original, epochs: String(epochsAt(run, item)), ...edited };
+  const draft: Draft = { ...original, epochs: String(epochsAt(run, item, longer)), ...edited };
   const { config, problems } = configOf(layout, draft);
   const names = [...layout.fields.keys()].filter(name => draft[name] !== original[name]);
   const fields = Object.fromEntries(names.map(name => [name, config[name] ?? null]));
+  const newest = isActive(run.state) && chosen === items[0]?.name && at === undefined;
   const extended =
     names.length === 1 && names[0] === 'epochs' && Number(fields.epochs) > Number(before.epochs);
+  return {
+    ...{ items, chosen, choose, draft, onSchedule, setOnSchedule, problems },
+    set: (name: string, value: string | boolean) => setEdited(now => ({ ...now, [name]: value })),
+    ready: Object.keys(problems).length === 0,
+    request: { at: newest ? 'last' : chosen, fields, on_schedule: onSchedule } satisfies ForkRequest,
+    action: extended
+      ? `Extend to ${String(fields.epochs)} epochs`
+      : names.length > 0
+        ? `Fork with ${names.length} changed`
+        : 'Fork',
+  };
+}
+
+/** Makes the fork and goes to it. `there`: the same one was made before, and nothing was queued. */
+function useForking(run: RunDetail, request: ForkRequest) {
+  const source = useSource();
+  const navigate = useNavigate();
+  const { busy, error, act } = useAction();
+  const asked = JSON.stringify(request);
+  const [there, setThere] = useState<{ asked: string; run: Run } | null>(null);
   const start = () =>
     act('fork', async () => {
-      const newest = isActive(run.state) && chosen === items[0]?.name && at === undefined;
-      const body = { id: run.id, at: newest ? 'last' : chosen, fields, on_schedule: onSchedule };
-      setThere(null);
-      const child = await source.command('fork', body);
-      if (!child.made) return setThere(child);
+      const child = await source.command('fork', { id: run.id, ...request });
+      if (!child.made) return setThere({ asked, run: child });
       runsStoreOf(source).refresh();
       navigate({ view: 'run', id: child.id });
     });
+  return { busy: busy !== null, error, start, there: there?.asked === asked ? there.run : null };
+}
+
+function Fields({ layout, ...props }: Props & { layout: Layout }) {
+  const { run, longer, onCancel } = props;
+  const id = useId();
+  const form = useFork(layout, props);
+  const { draft, problems, onSchedule } = form;
+  const { busy, error, start, there } = useForking(run, form.request);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const epochs = longer ? box.current?.querySelector<HTMLInputElement>('[name=epochs]') : null;
+    epochs?.focus();
+    epochs?.select();
+  }, [longer]);
   const input = (field: Field) => (
     <FieldInput
       key={field.name}
@@ -91,22 +124,15 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
       value={draft[field.name] ?? ''}
       problem={problems[field.name]}
       note={notesOf(field) || undefined}
-      onChange={value => setEdited(now => ({ ...now, [field.name]: value }))}
+      onChange={value => form.set(field.name, value)}
     />
   );
   return (
     <InlineForm
-      label="Fork this run"
-      action={
-        extended
-          ? `Extend to ${String(fields.epochs)} epochs`
-          : names.length > 0
-            ? `Fork with ${names.length} changed`
-            : 'Fork'
-      }
-      busy={busy !== null}
-      ready={Object.keys(problems).length === 0}
-      error={error}
+      label={longer ? 'Train this run longer' : 'Fork this run'}
+      action={form.action}
+      ready={form.ready}
+      {...{ busy, error }}
       said={there && <AlreadyThere run={there} />}
       onSubmit={() => void start()}
       onCancel={onCancel}
@@ -115,11 +141,11 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
         A new run goes on from the checkpoint and trains nothing twice. Without a change it computes what this
         run computes next, to the last bit. It needs this run no more.
       </p>
-      <div className="imgcls-fields">
+      <div className="imgcls-fields" ref={box}>
         <div className="imgcls-field">
           <label htmlFor={`${id}-at`}>From</label>
-          <select id={`${id}-at`} value={chosen} onChange={event => choose(event.target.value)}>
-            {items.map(each => (
+          <select id={`${id}-at`} value={form.chosen} onChange={event => form.choose(event.target.value)}>
+            {form.items.map(each => (
               <option key={each.name} value={each.name}>
                 {placeOf(each)}
               </option>
@@ -131,14 +157,18 @@ function Fields({ layout, run, at, onCancel }: Props & { layout: Layout }) {
           <select
             id={`${id}-schedule`}
             value={onSchedule}
-            onChange={event => setOnSchedule(event.target.value === 'restart' ? 'restart' : 'continue')}
+            onChange={event => form.setOnSchedule(event.target.value === 'restart' ? 'restart' : 'continue')}
           >
-            <option value="continue">the learning rate goes on along its curve</option>
-            <option value="restart">the learning rate begins its curve anew, with a warm-up</option>
+            {Object.entries(ON_SCHEDULE).map(([value, text]) => (
+              <option key={value} value={value}>
+                the learning rate {text}
+              </option>
+            ))}
           </select>
         </div>
         {layout.first.flatMap(section => shownFields(layout, draft, section.fields, problems)).map(input)}
       </div>
+      <ForkRates run={run} request={form.ready ? form.request : null} schedule={onSchedule} />
       <SettingsGroups layout={layout} draft={draft} wrong={problems} input={input} />
     </InlineForm>
   );

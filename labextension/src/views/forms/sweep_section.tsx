@@ -1,15 +1,14 @@
 // Several values of some settings: with any, the form of a run is the form of a sweep. Checked as it is typed.
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import type { TrainConfig } from '../data/requests';
 import type { SweepRequest } from '../data/types';
 import { useQuery } from '../data/use_query';
+import { useRested } from '../data/use_rested';
 import { count, plural } from '../ui/format';
 import type { Layout } from './config_form';
 import { kindsOf, type Property } from './sweep_space';
 import { SpaceFields, useSpace } from './sweep_space_fields';
 import { FIRST_SEARCH, StrategyFields, isReadable, searchOf } from './sweep_strategy_fields';
-
-const PAUSE = 350; // ms without a key before the server is asked
 
 type Parts = Pick<
   SweepRequest,
@@ -30,17 +29,11 @@ export function useSweep(
   });
   const space = useSpace([...layout.fields.keys()], name => kindsOf(properties[name], config[name]));
   const parts: Parts = { ...searchOf(search), space: space.space };
-  const text = on && space.complete && isReadable(search) ? JSON.stringify({ ...parts, base: config }) : null;
-  const [rested, setRested] = useState<string | null>(null);
-  useEffect(() => {
-    const timer = setTimeout(() => setRested(text), PAUSE);
-    return () => clearTimeout(timer);
-  }, [text]);
-  const asked = rested === text ? rested : null;
-  const { data, error, loading } = useQuery(
-    'sweepCheck',
-    asked === null ? null : (JSON.parse(asked) as SweepRequest),
-  );
+  const typed: SweepRequest | null =
+    on && space.complete && isReadable(search) ? { ...parts, base: config } : null;
+  const rested = useRested(typed);
+  const asked = JSON.stringify(rested) === JSON.stringify(typed) ? rested : null;
+  const { data, error, loading } = useQuery('sweepCheck', asked);
   const checked = asked !== null && !loading ? data : undefined;
   const wrong = Object.fromEntries((checked?.problems ?? []).map(({ field, message }) => [field, message]));
   return {

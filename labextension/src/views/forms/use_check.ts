@@ -1,11 +1,10 @@
 // What the server says of a form's config, asked when typing rests, and what is wrong field by field.
-import { useEffect, useMemo, useState } from 'react';
+import { useMemo } from 'react';
 import type { TrainConfig } from '../data/requests';
 import type { CheckReply } from '../data/types';
 import { useQuery } from '../data/use_query';
+import { useRested } from '../data/use_rested';
 import { configOf, hasEffect, type Draft, type Field, type Layout } from './config_form';
-
-const PAUSE = 350; // ms without a key before the server is asked
 
 export interface Check {
   /** As far as the draft can be read. */
@@ -26,21 +25,10 @@ export interface Check {
   reload: () => void;
 }
 
-/** The parameters of the query, once typing rests. */
-function useRested(config: TrainConfig): { config: TrainConfig } | null {
-  const text = JSON.stringify(config);
-  const [rested, setRested] = useState<string | null>(null);
-  useEffect(() => {
-    const timer = setTimeout(() => setRested(text), PAUSE);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return useMemo(() => (rested === null ? null : { config: JSON.parse(rested) as TrainConfig }), [rested]);
-}
-
 export function useCheck(layout: Layout, draft: Draft): Check {
   const { config, problems } = useMemo(() => configOf(layout, draft), [layout, draft]);
   // what cannot be read is left out of what the server checks, so every other field keeps its mark
-  const { data, error, reload } = useQuery('check', useRested(config));
+  const { data, error, reload } = useQuery('check', useRested({ config }));
   const wrong: Record<string, string> = { ...problems };
   let general: string | null = null;
   for (const { field, message } of data?.problems ?? []) {
