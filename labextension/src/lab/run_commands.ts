@@ -6,6 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import { messageOf, type Source } from '../views/data/source';
 import type { Run } from '../views/data/types';
+import { FORK_POINTS, forkPointsOf } from '../views/pages/fork_points';
 import { chosenRunsOf } from '../views/runs/chosen_runs';
 import {
   appliesTo,
@@ -175,6 +176,20 @@ function runCommands(trans: TranslationBundle, { open }: RunTargets): RunCommand
   ];
 }
 
+/** Fork a run from the checkpoint that a context menu was opened at: on its curves, or in the list of its checkpoints. */
+function addForkCommand(app: JupyterFrontEnd, trans: TranslationBundle, source: Source): void {
+  const points = forkPointsOf(source);
+  const id = 'imgcls-lab:fork-from';
+  app.commands.addCommand(id, {
+    label: () => trans.__('Fork from %1…', points.pointed()?.text ?? trans.__('a Checkpoint')),
+    caption: trans.__('Go on from this checkpoint as a new run, with other settings or to more epochs'),
+    isEnabled: () => points.pointed() !== null,
+    execute: points.ask,
+    describedBy: { args: { type: 'object', properties: {} } } as never,
+  });
+  app.contextMenu.addItem({ command: id, selector: FORK_POINTS, rank: 0 });
+}
+
 /** Register the commands and offer them. `category`: of the palette. */
 export function addRunCommands(
   app: JupyterFrontEnd,
@@ -184,6 +199,7 @@ export function addRunCommands(
   category: string,
 ): void {
   const { source, front } = targets;
+  addForkCommand(app, trans, source);
   const chosen = (): readonly Run[] => (front()?.view === 'runs' ? chosenRunsOf(source).current() : []);
   const pointed = pointedRun(app);
   const read = (id: string): Promise<Run> => source.query('run', { id }, new AbortController().signal);

@@ -39,11 +39,11 @@ export class SeriesStore {
     Object.assign(this.cursors, batch.cursors);
   }
 
-  /** When a run was at a step, in seconds of its training, by its points of a tag. */
-  timeAt(runId: string, tag: string, step: number): number | undefined {
+  /** Where a run was on an axis at a step, by its points of a tag: in epochs, or in seconds of its training. */
+  placeAt(runId: string, tag: string, axis: 'step' | 'epoch' | 'time', step: number): number | undefined {
     const series = this.get(runId, tag);
     const after = series?.step.findIndex(each => each >= step) ?? -1;
-    return after < 0 ? undefined : series?.time[after];
+    return after < 0 ? undefined : series?.[axis][after];
   }
 
   get(runId: string, tag: string): Series | undefined {

@@ -22,6 +22,8 @@ interface Props {
   at?: string;
   /** It is opened to train for more epochs: they are more at first, and in focus. */
   longer?: boolean;
+  /** It takes the focus: what has opened it is not beside it. */
+  focus?: boolean;
   onCancel: () => void;
 }
 
@@ -106,17 +108,18 @@ function useForking(run: RunDetail, request: ForkRequest) {
 }
 
 function Fields({ layout, ...props }: Props & { layout: Layout }) {
-  const { run, longer, onCancel } = props;
+  const { run, longer, focus, onCancel } = props;
   const id = useId();
   const form = useFork(layout, props);
   const { draft, problems, onSchedule } = form;
   const { busy, error, start, there } = useForking(run, form.request);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
+    if (focus) box.current?.querySelector('select')?.focus();
     const epochs = longer ? box.current?.querySelector<HTMLInputElement>('[name=epochs]') : null;
     epochs?.focus();
     epochs?.select();
-  }, [longer]);
+  }, [longer, focus]);
   const input = (field: Field) => (
     <FieldInput
       key={field.name}
@@ -192,3 +195,7 @@ export function whyNoFork(run: RunDetail): string | undefined {
     return 'There is no checkpoint yet: the first comes with a validation or a stop';
   return undefined;
 }
+
+/** Whether its user may fork the run now. */
+export const mayFork = (run: RunDetail): boolean =>
+  run.may_change && run.kind === 'train' && whyNoFork(run) === undefined;

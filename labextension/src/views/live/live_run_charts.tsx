@@ -66,7 +66,7 @@ export function LiveCharts({ run }: { run: RunDetail }) {
   const tags = useMemo(() => [...LOSS, chosen], [chosen]);
   const { store, loading, error } = useSeries(ids, tags, axis, isActive(run.state));
   const zoom = useZoom(axis);
-  const marks = useMarks(run, axis, step => store.timeAt(run.id, 'loss/train', step));
+  const marks = useMarks(run, axis, step => store.placeAt(run.id, LOSS[0]!, 'time', step));
   const shared = { axis, zoom, marks, sync: `imgcls-live-${run.id}`, height: HEIGHT };
   const empty = (wait: ReactNode) => (loading ? 'Reading the curves…' : wait);
   const line = (tag: string, label: string, colour: number) =>

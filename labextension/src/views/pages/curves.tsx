@@ -3,12 +3,16 @@ import { Fragment, useMemo, type ReactNode } from 'react';
 import { Chart } from '../ui/chart';
 import type { ChartOptions } from '../ui/chart_tools';
 import { useDetail, useSeries } from '../data/use_series';
+import { mayFork } from '../forms/fork_form';
 import { lineOf, pastLineOf } from '../live/series_line';
-import type { RunDetail } from '../data/types';
+import type { Axis } from '../data/requests';
+import { useSource } from '../data/source';
+import type { Checkpoint, RunDetail } from '../data/types';
 import { useMarks } from '../ui/run_changes';
 import { Problem } from '../ui/messages';
 import { PointsWait, validationWait } from '../ui/run_waits';
 import { useZoom } from '../ui/zoom';
+import { forkPointsOf, nearestCheckpoint } from './fork_points';
 
 interface Plan {
   title: string;
@@ -68,7 +72,15 @@ export function Curves({ run, active, options, children }: CurvesProps) {
   const { id } = run;
   const ids = useMemo(() => [id], [id]);
   const { store, points, loading, error } = useSeries(ids, ALL_TAGS, axis, active);
-  const marks = useMarks(run, axis, step => points.store.timeAt(id, 'loss/train', step));
+  const placeAt = (step: number, along: Axis) => points.store.placeAt(id, 'loss/train', along, step);
+  const marks = useMarks(run, axis, step => placeAt(step, 'time'));
+  const source = useSource();
+  /** Its context menu offers the checkpoint that is closest to the pointer. */
+  const onMenu = (x: number) => {
+    const at = (item: Checkpoint) => placeAt(item.step, axis) ?? (axis === 'time' ? undefined : item[axis]);
+    const item = nearestCheckpoint(run.checkpoints, x, at);
+    if (item) forkPointsOf(source).point(run, item);
+  };
   const zoom = useZoom(axis);
   const detail = useDetail(store, ids, ALL_TAGS, axis, zoom.window);
   const drawn = useMemo(
@@ -100,6 +112,7 @@ export function Curves({ run, active, options, children }: CurvesProps) {
                   smoothing={plan.smooth ? options.smoothing : 0}
                   sync={`run-${id}`}
                   zoom={zoom}
+                  menu={mayFork(run) ? { name: 'fork', onOpen: onMenu } : undefined}
                   height={i < 2 ? 220 : 140}
                   legend={plan.tags.length > 1}
                   unit={plan.unit}

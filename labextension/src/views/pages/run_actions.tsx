@@ -1,7 +1,15 @@
 // The buttons of a run's page. Each has its place whatever the state of the run: what cannot be done now is disabled and
 // says why, so that no button moves under the pointer. Where there is no room for all, a menu has those that are used
 // less. The forms that they open stand below the head.
-import { Fragment, useState, type ComponentProps, type MouseEvent, type ReactNode } from 'react';
+import {
+  Fragment,
+  useCallback,
+  useEffect,
+  useState,
+  type ComponentProps,
+  type MouseEvent,
+  type ReactNode,
+} from 'react';
 import { ConfirmButton } from '../ui/confirm_button';
 import { runsStoreOf } from '../data/runs_store';
 import { useAction, type Action } from '../data/use_query';
@@ -12,13 +20,14 @@ import { ChangeForm, whyNoChange } from '../forms/change_form';
 import { ForkForm, whyNoFork } from '../forms/fork_form';
 import { ResumeForm } from '../forms/resume_form';
 import { ClaimForm } from './claim';
+import { forkPointsOf } from './fork_points';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/messages';
 import { isActive, type RunDetail } from '../data/types';
 import './run_actions.css';
 
-export type OpenForm = 'resume' | 'change' | 'claim' | 'fork' | null;
+export type OpenForm = 'resume' | 'change' | 'claim' | 'fork' | 'longer' | null;
 
 interface ButtonsProps {
   run: RunDetail;
@@ -99,6 +108,21 @@ function ForkButton({ run, form, onForm }: ButtonsProps) {
   );
 }
 
+/** The same form, for more epochs. */
+function LongerButton({ run, form, onForm }: ButtonsProps) {
+  const reason = whyNoFork(run);
+  return (
+    <Button
+      aria-expanded={form === 'longer'}
+      disabled={reason !== undefined}
+      title={reason ?? 'Go on from its last checkpoint as a new run, to more epochs; nothing is trained twice'}
+      onClick={() => onForm(form === 'longer' ? null : 'longer')}
+    >
+      Train longer…
+    </Button>
+  );
+}
+
 /** A button that leads to another place. */
 const Leads = ({ to, children, ...rest }: { to: Place } & ComponentProps<typeof Button>) => {
   const navigate = useNavigate();
@@ -173,6 +197,7 @@ function buttonsOf(props: ActionsProps): { name: string; first?: boolean; button
     { name: 'change', button: may && trains && <ChangeButton {...props} /> },
     { name: 'resume', button: may && trains && <ResumeWithButton {...props} /> },
     { name: 'fork', button: may && trains && <ForkButton {...props} /> },
+    { name: 'longer', button: may && trains && <LongerButton {...props} /> },
     { name: 'notebook', first: true, button: kind === 'notebook' && <NotebookButton run={run} /> },
     {
       name: 'clone',
@@ -233,7 +258,7 @@ const isDone = ({ target }: MouseEvent): boolean =>
   target instanceof Element && target.closest('button') !== null && !target.closest('.imgcls-confirms');
 
 /** The form that a button has opened, and the error of the last action. */
-export function ActionForms({ run, action, form, onForm }: ButtonsProps) {
+export function ActionForms({ run, action, form, onForm, at, opened }: ButtonsProps & Opened) {
   const source = useSource();
   const done = () => {
     onForm(null);
@@ -242,21 +267,41 @@ export function ActionForms({ run, action, form, onForm }: ButtonsProps) {
   const resumes = form === 'resume' && whyNotChanged(run) === undefined;
   const changes = form === 'change' && whyNoChange(run) === undefined;
   const claims = form === 'claim' && run.view_only;
-  const forks = form === 'fork' && whyNoFork(run) === undefined;
+  const forks = (form === 'fork' || form === 'longer') && whyNoFork(run) === undefined;
   if (!resumes && !changes && !claims && !forks && !action.error) return null;
   return (
     <div className="imgcls-action-forms">
       {resumes && <ResumeForm run={run} onCancel={() => onForm(null)} onResumed={done} />}
       {changes && <ChangeForm run={run} onDone={done} />}
-      {forks && <ForkForm run={run} onCancel={() => onForm(null)} />}
+      {forks && (
+        <ForkForm
+          key={opened}
+          {...{ run, at }}
+          longer={form === 'longer'}
+          focus={at !== undefined}
+          onCancel={() => onForm(null)}
+        />
+      )}
       {claims && <ClaimForm run={run} onCancel={() => onForm(null)} onClaimed={done} />}
       <Problem>{action.error}</Problem>
     </div>
   );
 }
 
+/** How a form was opened. at: the checkpoint that a menu was opened at; opened: each time another number. */
+interface Opened {
+  at?: string;
+  opened: number;
+}
+
 /** What the buttons of a run share. */
-export function useActions(): { action: Action; form: OpenForm; onForm: (form: OpenForm) => void } {
-  const [form, onForm] = useState<OpenForm>(null);
-  return { action: useAction(), form, onForm };
+export function useActions(id: string): Pick<ButtonsProps, 'action' | 'form' | 'onForm'> & Opened {
+  const source = useSource();
+  const [now, setNow] = useState<Opened & { form: OpenForm }>({ form: null, opened: 0 });
+  const open = useCallback(
+    (form: OpenForm, at?: string) => setNow(({ opened }) => ({ form, at, opened: opened + 1 })),
+    [],
+  );
+  useEffect(() => forkPointsOf(source).listen(id, at => open('fork', at)), [source, id, open]);
+  return { action: useAction(), ...now, onForm: open };
 }

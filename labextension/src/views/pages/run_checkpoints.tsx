@@ -6,12 +6,13 @@ import { useSource } from '../data/source';
 import { isActive, type Checkpoint, type RunDetail } from '../data/types';
 import { useAction } from '../data/use_query';
 import { ExportModel } from '../forms/export_model';
-import { ForkForm, whyNoFork } from '../forms/fork_form';
+import { ForkForm, mayFork, whyNoFork } from '../forms/fork_form';
 import { Button } from '../ui/button';
 import { ConfirmButton } from '../ui/confirm_button';
 import { bytes, count, duration, moment } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
+import { forkPointsOf } from './fork_points';
 import '../ui/layout.css';
 import '../ui/table.css';
 import './run_checkpoints.css';
@@ -91,7 +92,10 @@ function Row({ run, item, action, onSaid, onExport, onFork }: RowProps) {
       onSaid(`Registered as the model “${model.name}”.`);
     });
   return (
-    <tr>
+    <tr
+      data-menu={mayFork(run) ? 'fork' : undefined}
+      onContextMenu={() => forkPointsOf(source).point(run, item)}
+    >
       <td className="imgcls-mono imgcls-nowrap">{item.name}</td>
       <td>{item.links.join(', ') || '–'}</td>
       <td>{count(item.step)}</td>

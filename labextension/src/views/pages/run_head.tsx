@@ -104,7 +104,7 @@ export function Head({
     run.attempt > 1
       ? `attempt ${run.attempt}${run.resumed_at_step == null ? '' : `, resumed at step ${count(run.resumed_at_step)}`}`
       : null;
-  const actions = useActions();
+  const actions = useActions(run.id);
   const [line, width] = useWidth<HTMLDivElement>();
   return (
     <>

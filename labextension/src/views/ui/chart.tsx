@@ -141,6 +141,11 @@ export function Chart(props: ChartProps) {
         className="imgcls-plot"
         ref={host}
         style={{ height }}
+        data-menu={empty ? undefined : props.menu?.name}
+        onContextMenu={event => {
+          const x = plot.current?.xAt(event.clientX);
+          if (x != null) props.menu?.onOpen(x);
+        }}
         {...(zoom && !empty
           ? {
               tabIndex: 0,

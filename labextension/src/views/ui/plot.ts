@@ -43,6 +43,8 @@ export interface ChartProps {
   note?: string;
   /** Places on the x axis with a text, such as where a setting was changed. */
   marks?: readonly Mark[];
+  /** The host's context menu has items for a place in the drawing: by which name, and what hears the x of that place. */
+  menu?: { name: string; onOpen: (x: number) => void };
   /** What is said in the place of the drawing while there are no points. */
   empty?: ReactNode;
   legend?: boolean;
@@ -180,6 +182,12 @@ export class Plot {
     this.#props = props;
     if (!drawsSame(before, props)) this.#ask();
     if (before.lit !== props.lit) this.#light();
+  }
+
+  /** The x below a place of the page; null: nothing is drawn. */
+  xAt(clientX: number): number | null {
+    const plot = this.#plot;
+    return plot && plot.posToVal(clientX - plot.over.getBoundingClientRect().left, 'x');
   }
 
   /** Draw without these groups of lines. */
