@@ -70,12 +70,14 @@ class LrCurve(Wire):
 class ForkPreview(Wire):
     """The learning rate that a fork would have, if it continues the schedule and if it restarts it.
 
-    null: the schedule is a plugin's, or the parent has not said yet on how many images it trains.
+    problems: why it cannot be made. null: the schedule is a plugin's, the parent has not said yet on how many images it
+    trains, or there are problems.
     """
 
-    epoch: float  # at which it leaves its parent
-    continued: RateCurve | None
-    restarted: RateCurve | None
+    problems: list[FieldProblem] = []
+    epoch: float | None = None  # at which it leaves its parent
+    continued: RateCurve | None = None
+    restarted: RateCurve | None = None
 
 
 class LaunchEstimate(Wire):

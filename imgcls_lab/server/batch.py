@@ -20,9 +20,9 @@ from imgcls_lab.batch.submit_sweep import submit_sweep
 from imgcls_lab.batch.sweep_spec import brackets, check_space, epochs_budget, space_problems, trials_budget
 from imgcls_lab.batch.sweep_view import sweep_view
 from imgcls_lab.errors import ConflictError, ForbiddenPathError, NotFoundError
-from imgcls_lab.schemas import FieldProblem, NotebookRequest, NotebookView, Queued, SweepCheck, SweepRequest, SweepView
+from imgcls_lab.schemas import NotebookRequest, NotebookView, Queued, SweepCheck, SweepRequest, SweepView
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import MAX_PROBLEMS, ApiHandler, check_reference, run_id_of, shorten
+from imgcls_lab.server.handlers import ApiHandler, check_reference, field_problems, run_id_of
 from imgcls_lab.server.paths import allowed_config, allowed_space, names_code
 from imgcls_lab.server.permissions import CODE, CONTENTS, Route, permitted, route
 from imgcls_lab.store import Store
@@ -125,10 +125,7 @@ def check_sweep(request: SweepRequest) -> SweepCheck:
     found = [] if request.notebook is not None else space_problems(request)
     planned = [] if found else brackets(request)
     return SweepCheck(
-        problems=[
-            FieldProblem(field=shorten(item.field, 200), message=shorten(item.message, 1000))
-            for item in found[:MAX_PROBLEMS]
-        ],
+        problems=field_problems(found),
         trials=None if found else trials_budget(request),
         epochs=epochs_budget(request) if planned else None,
         rungs=[rung.epochs for rung in planned[0].rungs] if planned else [],

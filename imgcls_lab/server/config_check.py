@@ -18,9 +18,9 @@ from imgcls_lab.model_folder import ModelFileError
 from imgcls_lab.planning.automatic import Machine, resolved_texts
 from imgcls_lab.planning.preview import RunPreview, preview
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import CheckReply, FieldProblem, StepCounts
+from imgcls_lab.schemas import CheckReply, StepCounts
 from imgcls_lab.server import launch_estimate
-from imgcls_lab.server.handlers import MAX_PROBLEMS, shorten
+from imgcls_lab.server.handlers import field_problems, shorten
 from imgcls_lab.server.paths import FOLDERS, allowed_config, allowed_folder, allowed_model, allowed_plugins, is_local
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -73,10 +73,7 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
     }
     return CheckReply.model_validate(
         {
-            "problems": [
-                FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000))
-                for p in problems[:MAX_PROBLEMS]
-            ],
+            "problems": field_problems(problems),
             "facts": {name: facts.pop(name) for name in ORDER if name in facts} | facts,
             "resolved": _resolved(config, machine, native, found),
             "estimate": estimate,

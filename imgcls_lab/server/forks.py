@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from imgcls_lab.errors import ConfigError, Problem
 from imgcls_lab.schemas import ForkPreview, ForkRequest, Queued, RetrainRequest
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, run_id_of
+from imgcls_lab.server.handlers import ApiHandler, field_problems, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, names_code
 from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
@@ -44,7 +45,7 @@ class ForkHandler(ApiHandler):
 
 
 class ForkPreviewHandler(ApiHandler):
-    """The learning rate that a fork would have."""
+    """The learning rate that a fork would have, or why it cannot be made; asked while a form is filled in."""
 
     @permitted
     async def post(self, text: str) -> None:
@@ -52,7 +53,10 @@ class ForkPreviewHandler(ApiHandler):
 
         def preview(store: Store) -> ForkPreview:
             fields = allowed_config(settings, request.fields)
-            return store.runs.fork_preview(run_id, request.model_copy(update={"fields": fields}))
+            try:
+                return store.runs.fork_preview(run_id, request.model_copy(update={"fields": fields}))
+            except ConfigError as error:
+                return ForkPreview(problems=field_problems(error.problems or (Problem("", str(error)),)))
 
         await self.answer(preview, work="slow")
 

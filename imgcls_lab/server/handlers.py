@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from imgcls_lab.errors import BusyError, ImgclsError, InputError, NotFoundError
+from imgcls_lab.errors import BusyError, ImgclsError, InputError, NotFoundError, Problem
 from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas import ErrorReply, FieldProblem, Queued
 from imgcls_lab.schemas.limits import MAX_ARGUMENTS, MAX_PATH
@@ -268,15 +268,20 @@ def _too_large(most: int) -> web.HTTPError:
 def error_reply(error: BaseException | None, status: int = 500) -> tuple[int, ErrorReply]:
     """The HTTP status and the reply for an error. What a client sent comes back in it only in part."""
     if isinstance(error, ImgclsError):
-        problems = [
-            FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000))
-            for p in getattr(error, "problems", ())[:MAX_PROBLEMS]
-        ]
-        return error.status, ErrorReply(message=shorten(str(error), 4000), problems=problems)
+        problems = getattr(error, "problems", ())
+        return error.status, ErrorReply(message=shorten(str(error), 4000), problems=field_problems(problems))
     if isinstance(error, web.HTTPError):
         fallback = _SENTENCES.get(error.status_code, f"The request was refused ({error.status_code}).")
         return error.status_code, ErrorReply(message=shorten(error.log_message or error.reason or fallback, 1000))
     return status, ErrorReply(message=_SENTENCES.get(status, _SENTENCES[500]))
+
+
+def field_problems(problems: Sequence[Problem]) -> list[FieldProblem]:
+    """Problems as an answer has them: the first ones, and of what a client sent only a part."""
+    return [
+        FieldProblem(field=shorten(problem.field, 200), message=shorten(problem.message, 1000))
+        for problem in problems[:MAX_PROBLEMS]
+    ]
 
 
 def shorten(text: str, length: int) -> str:

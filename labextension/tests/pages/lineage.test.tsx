@@ -1,13 +1,13 @@
 // Runs as a tree: how the runs are ordered and where their bars stand, the form of a fork, and where a fork came from.
 import { act } from 'react';
-import { expect, it } from 'vitest';
-import { SourceError, SourceProvider } from '../../src/views/data/source';
+import { expect, it, vi } from 'vitest';
+import { SourceProvider } from '../../src/views/data/source';
 import type { ForkRequest, RunDetail } from '../../src/views/data/types';
 import { ForkForm, whyNoFork } from '../../src/views/forms/fork_form';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { Lineage, branchesOf } from '../../src/views/pages/lineage';
 import { FakeSource, aRun, aSeries } from '../fake';
-import { host, root, stage, until } from '../stage';
+import { host, root, stage } from '../stage';
 
 stage();
 
@@ -115,14 +115,14 @@ it('draws the learning rate before the fork and after it, by either schedule, an
     forkPreview: request => {
       asked.push(request);
       if ((request as ForkRequest).at !== 'a001-s00000100')
-        throw new SourceError('Fork from an earlier one.', 400);
+        return { problems: [{ field: 'lr', message: 'It cannot change there.' }] };
       const rates = { epoch: [10, 20], lr: [0.1, 0] };
       return { epoch: 10, continued: rates, restarted: rates };
     },
   });
   await render(source, <ForkForm run={RUN} onCancel={() => undefined} />);
   const chart = () => host.querySelector<HTMLElement>('figure[aria-label="Learning rate"]')!;
-  await until(() => chart().dataset.points === '7');
+  await vi.waitFor(() => expect(chart().dataset.points).toBe('7'));
   expect(chart().dataset.marks).toBe('1');
   expect([...chart().querySelectorAll('.imgcls-legend .imgcls-clip')].map(each => each.textContent)).toEqual([
     'this run',
@@ -135,7 +135,9 @@ it('draws the learning rate before the fork and after it, by either schedule, an
     at.value = 'a001-s00000040';
     at.dispatchEvent(new Event('change', { bubbles: true }));
   });
-  await until(() => (host.textContent ?? '').includes('Fork from an earlier one.'));
+  await vi.waitFor(() => expect(host.textContent).toContain('It cannot change there.'));
+  expect(host.querySelector('[role=alert]')!.textContent).toBe('It cannot change there.');
+  expect([...host.querySelectorAll('button')].find(b => b.textContent === 'Fork')!.disabled).toBe(true);
 });
 
 it('says that a fork is there already, and leads to it', async () => {

@@ -12,6 +12,7 @@ import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
 import { isActive, type Checkpoint, type ForkRequest, type Run, type RunDetail } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
+import { useRested } from '../data/use_rested';
 import { AlreadyThere } from '../ui/already_there';
 import { useNavigate } from '../ui/navigation';
 import { count, plural } from '../ui/format';
@@ -71,17 +72,28 @@ function useFork(layout: Layout, { run, at, longer = false }: Props) {
   const before = configAfter(run, item?.step);
   const original = draftOf(layout, before);
   const draft: Draft = { ...original, epochs: String(epochsAt(run, item, longer)), ...edited };
-  const { config, problems } = configOf(layout, draft);
+  const { config, problems: unreadable } = configOf(layout, draft);
   const names = [...layout.fields.keys()].filter(name => draft[name] !== original[name]);
   const fields = Object.fromEntries(names.map(name => [name, config[name] ?? null]));
   const newest = isActive(run.state) && chosen === items[0]?.name && at === undefined;
+  const readable = Object.keys(unreadable).length === 0;
+  const request = { at: newest ? 'last' : chosen, fields, on_schedule: onSchedule } satisfies ForkRequest;
+  const preview = useQuery(
+    'forkPreview',
+    useRested(readable ? { id: run.id, at: request.at, fields } : null),
+  );
+  const refused = readable ? (preview.data?.problems ?? []) : [];
+  const general = refused.find(({ field }) => !layout.fields.has(field))?.message;
+  const wrong = { ...Object.fromEntries(refused.map(({ field, message }) => [field, message])), ...unreadable };
   const extended =
     names.length === 1 && names[0] === 'epochs' && Number(fields.epochs) > Number(before.epochs);
   return {
-    ...{ items, chosen, choose, draft, onSchedule, setOnSchedule, problems },
+    ...{ items, chosen, choose, draft, onSchedule, setOnSchedule, wrong, request },
+    /** What the learning rate would be; of the last form that the server has taken. */
+    preview: preview.data,
+    general: general ?? preview.error,
     set: (name: string, value: string | boolean) => setEdited(now => ({ ...now, [name]: value })),
-    ready: Object.keys(problems).length === 0,
-    request: { at: newest ? 'last' : chosen, fields, on_schedule: onSchedule } satisfies ForkRequest,
+    ready: Object.keys(wrong).length === 0,
     action: extended
       ? `Extend to ${String(fields.epochs)} epochs`
       : names.length > 0
@@ -111,7 +123,7 @@ function Fields({ layout, ...props }: Props & { layout: Layout }) {
   const { run, longer, focus, onCancel } = props;
   const id = useId();
   const form = useFork(layout, props);
-  const { draft, problems, onSchedule } = form;
+  const { draft, wrong, onSchedule } = form;
   const { busy, error, start, there } = useForking(run, form.request);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -125,7 +137,7 @@ function Fields({ layout, ...props }: Props & { layout: Layout }) {
       key={field.name}
       field={field}
       value={draft[field.name] ?? ''}
-      problem={problems[field.name]}
+      problem={wrong[field.name]}
       note={notesOf(field) || undefined}
       onChange={value => form.set(field.name, value)}
     />
@@ -135,7 +147,8 @@ function Fields({ layout, ...props }: Props & { layout: Layout }) {
       label={longer ? 'Train this run longer' : 'Fork this run'}
       action={form.action}
       ready={form.ready}
-      {...{ busy, error }}
+      busy={busy}
+      error={error ?? form.general}
       said={there && <AlreadyThere run={there} />}
       onSubmit={() => void start()}
       onCancel={onCancel}
@@ -169,10 +182,10 @@ function Fields({ layout, ...props }: Props & { layout: Layout }) {
             ))}
           </select>
         </div>
-        {layout.first.flatMap(section => shownFields(layout, draft, section.fields, problems)).map(input)}
+        {layout.first.flatMap(section => shownFields(layout, draft, section.fields, wrong)).map(input)}
       </div>
-      <ForkRates run={run} request={form.ready ? form.request : null} schedule={onSchedule} />
-      <SettingsGroups layout={layout} draft={draft} wrong={problems} input={input} />
+      <ForkRates run={run} preview={form.preview} schedule={onSchedule} />
+      <SettingsGroups {...{ layout, draft, wrong, input }} />
     </InlineForm>
   );
 }

@@ -2,12 +2,9 @@
 // The server computes it with the engine's own function.
 import { useMemo } from 'react';
 import { isActive, type ForkPreview, type ForkRequest, type RunDetail } from '../data/types';
-import { useQuery } from '../data/use_query';
-import { useRested } from '../data/use_rested';
 import { useSeries } from '../data/use_series';
 import { lineOf, pastLineOf } from '../live/series_line';
 import { Chart, type Line } from '../ui/chart';
-import { Problem } from '../ui/messages';
 
 const TAG = 'lr';
 const TAGS = [TAG];
@@ -36,19 +33,15 @@ function curvesOf(preview: ForkPreview | undefined, chosen: Schedule): Line[] {
 
 interface Props {
   run: RunDetail;
-  /** As the form is filled in; null: it cannot be read. */
-  request: ForkRequest | null;
+  preview: ForkPreview | undefined;
+  /** The one that is chosen. */
   schedule: Schedule;
 }
 
-export function ForkRates({ run, request, schedule }: Props) {
+export function ForkRates({ run, preview, schedule }: Props) {
   const { id, state } = run;
   const ids = useMemo(() => [id], [id]);
   const { points } = useSeries(ids, TAGS, 'epoch', isActive(state));
-  const { data: preview, error } = useQuery(
-    'forkPreview',
-    useRested(request && { id, at: request.at, fields: request.fields }),
-  );
   const lines = useMemo(
     () => [
       { ...lineOf(points.store, id, TAG, 'epoch', OWN), dim: true },
@@ -57,19 +50,17 @@ export function ForkRates({ run, request, schedule }: Props) {
     ],
     [points, id, preview, schedule],
   );
-  const unknown = preview && !preview.continued && !preview.restarted;
+  const epoch = preview?.epoch;
+  const unknown = epoch != null && !preview?.continued && !preview?.restarted;
   return (
-    <>
-      <Chart
-        title="Learning rate"
-        axis="epoch"
-        height={150}
-        lines={lines}
-        marks={preview ? [{ x: preview.epoch, text: 'fork' }] : []}
-        note={unknown ? 'that of the fork is not known before it trains' : 'before and after the fork'}
-        empty="Reading the learning rate…"
-      />
-      <Problem>{error}</Problem>
-    </>
+    <Chart
+      title="Learning rate"
+      axis="epoch"
+      height={150}
+      lines={lines}
+      marks={epoch == null ? [] : [{ x: epoch, text: 'fork' }]}
+      note={unknown ? 'that of the fork is not known before it trains' : 'before and after the fork'}
+      empty="Reading the learning rate…"
+    />
   );
 }
