@@ -129,7 +129,7 @@ def _final_decay(point: SchedulePoint) -> float:
     return min(1.0, max(0.0, (point.progress - (1 - fraction)) / fraction))
 
 
-# ── the curve of a run, or a fork, that has not begun ───────────────────────────────────────────────────────────────────────
+# ── the curve of a run, or a fork, that has not begun ───────────────────────────────────────────────────────────────
 def lr_curve(config: TrainConfig, steps: StepPlan, plateau_decays: int = 0) -> LrCurve | None:
     """The learning rate over a run, of a fork over its own steps, in at most CURVE_POINTS points.
 

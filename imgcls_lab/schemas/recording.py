@@ -32,7 +32,10 @@ class CodeRequest(Wire):
 
 
 class PythonCode(Wire):
-    """The code of a cell. variable: which holds the run, or the list of runs, that the request makes; ended: as in the request, by now."""
+    """The code of a cell.
+
+    variable: which holds the run, or the list of runs, that the request makes; ended: as in the request, by now.
+    """
 
     code: str  # empty: the request leaves nothing that could be done again
     variable: str

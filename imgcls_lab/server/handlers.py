@@ -211,9 +211,7 @@ class ApiHandler(Guarded, APIHandler):
         data = await self.backend.ask(lambda store: to_json(query(store)), work)
         self.reply(data, status)
 
-    async def answer_queued(
-        self, submit: Callable[[Store], Queued | Sequence[Queued]], work: Work = "query"
-    ) -> None:
+    async def answer_queued(self, submit: Callable[[Store], Queued | Sequence[Queued]], work: Work = "query") -> None:
         """Answer with runs that were asked for: 201, or 200 where the same request had made all of them before."""
 
         def submitted(store: Store) -> tuple[bytes | None, bool]:

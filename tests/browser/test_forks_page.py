@@ -63,7 +63,9 @@ def fork_by_menu(desk: Desk, theme: str) -> None:
     plot = loss.locator(".imgcls-plot[data-menu=fork]")
     expect(plot.locator("canvas")).to_be_visible()
     plot.scroll_into_view_if_needed()
-    plot.click(button="right")
+    box = plot.bounding_box()
+    assert box
+    plot.click(button="right", position={"x": box["width"] - 24, "y": box["height"] / 2})  # at its last epoch
     item = desk.page.get_by_role("menuitem", name="Fork from epoch 2…")
     expect(item).to_be_visible()
     desk.page.screenshot(path=PICTURES / f"fork-menu-{theme}.png")

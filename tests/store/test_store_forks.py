@@ -154,16 +154,16 @@ def test_a_preview_has_the_rates_that_a_fork_would_have_and_makes_nothing(store:
     config = TrainConfig.parse({**CONFIG, "epochs": 6, "lr": 0.01})
     whole, rest = StepPlan(10, 10, 6), StepPlan(10, 10, 6, ForkPoint(10, 1, restart=True))
     schedule = LR_SCHEDULES[config.schedule]
-    places = range(10, 60)
-    assert found.continued.epoch == found.restarted.epoch == [place / 10 for place in places]
-    assert found.continued.lr == [learning_rate(schedule, config, place, whole) for place in places]
-    assert found.restarted.lr == [learning_rate(schedule, config, place, rest) for place in places]
+    for curve, steps in ((found.continued, whole), (found.restarted, rest)):
+        assert (curve.epoch[0], curve.epoch[-1]) == (1.0, 5.9)
+        places = [round(epoch * 10) for epoch in curve.epoch]
+        assert curve.lr == [learning_rate(schedule, config, place, steps) for place in places]
     assert found.continued.lr != found.restarted.lr
     halves = asked("step 15", batch_size=32, gradient_accumulation_steps=1, epochs=4)
     assert (halves.epoch, halves.continued and halves.continued.epoch[:2]) == (1.5, [1.5, 1.6])
     larger = asked("epoch 1", batch_size=64)
     assert larger.continued is not None
-    assert larger.continued.epoch == [1 + place / 5 for place in range(10)]
+    assert larger.continued.epoch == pytest.approx([1 + place / 5 for place in range(10)])
     with pytest.raises(ConfigError):
         asked("last")
     with pytest.raises(NotFoundError):

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lineOf } from '../../src/views/live/series_line';
+import { lineOf } from '../../src/views/ui/series_line';
 import { SeriesStore } from '../../src/views/data/series_store';
 import { aSeries } from '../fake';
 

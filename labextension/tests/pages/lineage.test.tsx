@@ -111,7 +111,11 @@ it('draws the learning rate before the fork and after it, by either schedule, an
   const asked: unknown[] = [];
   const source = new FakeSource({
     schema: () => SCHEMA,
-    series: () => ({ series: [aSeries('lr', [1, 50, 100], [0.1, 0.05, 0], 'a')], inherited: [], cursors: {} }),
+    series: () => ({
+      series: [aSeries('lr', [1, 50, 100], [0.1, 0.05, 0], 'a')],
+      inherited: [],
+      cursors: {},
+    }),
     forkPreview: request => {
       asked.push(request);
       if ((request as ForkRequest).at !== 'a001-s00000100')

@@ -183,7 +183,15 @@ it('puts what is used less into a menu where there is no room, which ends when s
   expect(menu()).toBeNull();
   await press('⋯More');
   const items = [...menu()!.querySelectorAll('button')].map(each => each.textContent);
-  expect(items).toEqual(['Change…', 'Resume with…', 'Fork…', 'Train longer…', 'Sweep…', 'TensorBoard', 'Delete…']);
+  expect(items).toEqual([
+    'Change…',
+    'Resume with…',
+    'Fork…',
+    'Train longer…',
+    'Sweep…',
+    'TensorBoard',
+    'Delete…',
+  ]);
   await press('Delete…');
   expect(menu()!.querySelector('[role=alertdialog]')).not.toBeNull(); // it asks first
   await press('Resume with…');

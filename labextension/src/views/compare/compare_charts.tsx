@@ -3,7 +3,7 @@ import { useMemo } from 'react';
 import type { SeriesStore } from '../data/series_store';
 import type { Run } from '../data/types';
 import { useDetail, useSeries } from '../data/use_series';
-import { lineOf } from '../live/series_line';
+import { lineOf } from '../ui/series_line';
 import type { ChartOptions } from '../ui/chart_tools';
 import { Chart, type Line } from '../ui/chart';
 import { isFraction, metricTitle } from '../ui/format';

@@ -12,6 +12,7 @@ export type RunState =
 export type DesiredState = 'run' | 'stop' | 'kill';
 export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diverged' | 'lost';
 export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
+export type RunKind2 = 'train' | 'notebook' | 'sweep' | 'task';
 
 /**
  * All wire types, so that one schema names each.
@@ -22,8 +23,10 @@ export interface WireTypes {
   comparison: Comparison;
   image_changes: ImageChanges;
   submit: SubmitRequest;
+  replicates: ReplicatesRequest;
   resume: ResumeRequest;
   fork: ForkRequest;
+  fork_preview: ForkPreview;
   verify: VerifyRequest;
   proof: Proof;
   change: ChangeRequest;
@@ -447,6 +450,40 @@ export interface SubmitRequest {
   idempotency_key?: string | null;
 }
 /**
+ * Runs of one config that differ by their seed alone: that of the config, and the numbers behind it.
+ *
+ * Name and `idempotency_key` are those of each, with its seed: asked for again, they are the same runs.
+ */
+export interface ReplicatesRequest {
+  kind?: RunKind2;
+  config?: {
+    [k: string]: unknown;
+  };
+  payload?: {
+    [k: string]: unknown;
+  };
+  /**
+   * @maxItems 100
+   */
+  after?: string[];
+  device?: string | null;
+  gpus?: number | null;
+  host?: string | null;
+  name?: string | null;
+  project_id?: number | null;
+  dataset_id?: number | null;
+  model_id?: number | null;
+  parent_id?: string | null;
+  priority?: number;
+  notes?: string;
+  /**
+   * @maxItems 20
+   */
+  tags?: string[];
+  idempotency_key?: string | null;
+  replicates: number;
+}
+/**
  * How a run goes on: settings that change no result, instead of those that it had.
  */
 export interface ResumeRequest {
@@ -467,6 +504,29 @@ export interface ForkRequest {
   };
   on_schedule?: 'continue' | 'restart';
   name?: string | null;
+}
+/**
+ * The learning rate that a fork would have, if it continues the schedule and if it restarts it.
+ *
+ * problems: why it cannot be made. null: the schedule is a plugin's, the parent has not said yet on how many images it
+ * trains, or there are problems.
+ */
+export interface ForkPreview {
+  problems?: FieldProblem[];
+  epoch?: number | null;
+  continued?: RateCurve | null;
+  restarted?: RateCurve | null;
+}
+export interface FieldProblem {
+  field: string;
+  message: string;
+}
+/**
+ * A learning rate over the epochs of a run.
+ */
+export interface RateCurve {
+  epoch: number[];
+  lr: number[];
 }
 /**
  * steps: how many are computed again; at: from a checkpoint on, as for a fork; empty: from the first step.
@@ -1370,7 +1430,9 @@ export interface NotebookRequest {
   idempotency_key?: string | null;
 }
 /**
- * A batch that was put into the queue, and what is worth knowing of how it was asked for.
+ * A run that was asked for, and what is worth knowing of how.
+ *
+ * made: whether this request has put it into the queue; else the same one had before, whatever it has come to since.
  */
 export interface Queued {
   id: string;
@@ -1433,6 +1495,7 @@ export interface Queued {
   };
   changes?: RunChange[];
   curve?: number[];
+  made: boolean;
   warnings?: string[];
 }
 /**
@@ -1866,10 +1929,6 @@ export interface CheckReply {
   may_draw?: boolean;
   steps: StepCounts | null;
   lr_curve: LrCurve | null;
-}
-export interface FieldProblem {
-  field: string;
-  message: string;
 }
 /**
  * What a run would take, measured by runs like it. seconds and bytes; null: not known.
@@ -2526,7 +2585,9 @@ export interface CodeRequest {
   ended?: string[];
 }
 /**
- * The code of a cell. variable: which holds the run that the request makes; ended: as in the request, by now.
+ * The code of a cell.
+ *
+ * variable: which holds the run, or the list of runs, that the request makes; ended: as in the request, by now.
  */
 export interface PythonCode {
   code: string;

@@ -84,7 +84,10 @@ function useFork(layout: Layout, { run, at, longer = false }: Props) {
   );
   const refused = readable ? (preview.data?.problems ?? []) : [];
   const general = refused.find(({ field }) => !layout.fields.has(field))?.message;
-  const wrong = { ...Object.fromEntries(refused.map(({ field, message }) => [field, message])), ...unreadable };
+  const wrong = {
+    ...Object.fromEntries(refused.map(({ field, message }) => [field, message])),
+    ...unreadable,
+  };
   const extended =
     names.length === 1 && names[0] === 'epochs' && Number(fields.epochs) > Number(before.epochs);
   return {

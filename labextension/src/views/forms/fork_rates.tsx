@@ -3,7 +3,7 @@
 import { useMemo } from 'react';
 import { isActive, type ForkPreview, type ForkRequest, type RunDetail } from '../data/types';
 import { useSeries } from '../data/use_series';
-import { lineOf, pastLineOf } from '../live/series_line';
+import { lineOf, pastLineOf } from '../ui/series_line';
 import { Chart, type Line } from '../ui/chart';
 
 const TAG = 'lr';
@@ -26,7 +26,14 @@ function curvesOf(preview: ForkPreview | undefined, chosen: Schedule): Line[] {
     if (!curve) return [];
     const other = schedule !== chosen;
     return [
-      { label: `fork: ${ON_SCHEDULE[schedule]}`, colour, dim: other, dash: other, x: curve.epoch, y: curve.lr },
+      {
+        label: `fork: ${ON_SCHEDULE[schedule]}`,
+        colour,
+        dim: other,
+        dash: other,
+        x: curve.epoch,
+        y: curve.lr,
+      },
     ];
   });
 }

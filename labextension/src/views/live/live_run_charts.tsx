@@ -9,7 +9,7 @@ import { Problem } from '../ui/messages';
 import { useMarks } from '../ui/run_changes';
 import { PointsWait, validationWait } from '../ui/run_waits';
 import { useZoom } from '../ui/zoom';
-import { lineOf } from './series_line';
+import { lineOf } from '../ui/series_line';
 
 const HEIGHT = 200;
 const ACCURACY = 'metric/accuracy';

@@ -4,7 +4,7 @@ import { Chart } from '../ui/chart';
 import type { ChartOptions } from '../ui/chart_tools';
 import { useDetail, useSeries } from '../data/use_series';
 import { mayFork } from '../forms/fork_form';
-import { lineOf, pastLineOf } from '../live/series_line';
+import { lineOf, pastLineOf } from '../ui/series_line';
 import type { Axis } from '../data/requests';
 import { useSource } from '../data/source';
 import type { Checkpoint, RunDetail } from '../data/types';

@@ -115,7 +115,9 @@ function LongerButton({ run, form, onForm }: ButtonsProps) {
     <Button
       aria-expanded={form === 'longer'}
       disabled={reason !== undefined}
-      title={reason ?? 'Go on from its last checkpoint as a new run, to more epochs; nothing is trained twice'}
+      title={
+        reason ?? 'Go on from its last checkpoint as a new run, to more epochs; nothing is trained twice'
+      }
       onClick={() => onForm(form === 'longer' ? null : 'longer')}
     >
       Train longer…

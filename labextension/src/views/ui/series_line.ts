@@ -2,7 +2,7 @@
 import type { SeriesStore } from '../data/series_store';
 import type { Axis } from '../data/requests';
 import { refined } from '../data/use_series';
-import type { Line } from '../ui/plot';
+import type { Line } from './plot';
 
 export function lineOf(
   store: SeriesStore,
