@@ -44,7 +44,9 @@ def _rates(planned: Planned, counted: _Counted, place: ForkPoint, plateau_decays
     processes = counted.processes if after.num_processes == before.num_processes else None
     steps = plan_steps(after, counted.data.train_images, processes, place)
     curve = lr_curve(after, steps, plateau_decays)
-    return curve and RateCurve(epoch=[steps.epochs_before(step) for step in curve.step], lr=curve.lr)
+    if curve is None:
+        return None
+    return RateCurve(epoch=[steps.epochs_before(step) for step in curve.step], lr=curve.lr)
 
 
 def _counted(settings: Settings, planned: Planned) -> _Counted | None:
