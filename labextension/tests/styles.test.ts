@@ -93,3 +93,12 @@ it('takes no style of a page or a form into the widget', () => {
   expect(sheets.length).toBeGreaterThan(3);
   expect(sheets.filter(path => /views\/(pages|forms)\//.test(path))).toEqual([]);
 });
+
+it.each(MODULES.map(path => [relative(SRC, path), path]))(
+  '%s cuts no name of a run at its end, where it differs',
+  (_, path) => {
+    expect(
+      text.get(path)!.match(/imgcls-clip"[^<]*(?<!=)\{(run|column|group|parent|child)\.name\}/g) ?? [],
+    ).toEqual([]);
+  },
+);

@@ -8,6 +8,7 @@ import { seriesColour } from '../ui/theme';
 import { csvOf, pythonOf } from './exports';
 import type { Column } from './differences';
 import type { Fact } from './facts';
+import { MiddleText } from '../ui/middle_text';
 import '../ui/layout.css';
 import './compare_head.css';
 
@@ -22,7 +23,7 @@ function Pair({ columns }: { columns: readonly Column[] }) {
         {'AB'[i]}
       </b>
       <b className="imgcls-clip" title={column.name}>
-        {column.name}
+        <MiddleText text={column.name} />
       </b>
       <span className="imgcls-muted imgcls-num">{bestOf(column.run)}</span>
     </span>

@@ -6,6 +6,7 @@ import { varies, type Fact } from './facts';
 import type { Column } from './differences';
 import { useIsLit, useLights } from './highlight';
 import { Key } from './legend';
+import { MiddleText } from '../ui/middle_text';
 import '../ui/layout.css';
 import '../ui/table.css';
 import './run_rows.css';
@@ -52,7 +53,7 @@ function Row({ column, place, facts, left }: RowProps) {
           onClick={() => navigate({ view: 'run', id: column.run.id })}
         >
           <Key style={column.style} />
-          <span className="imgcls-clip">{column.name}</span>
+          <MiddleText text={column.name} />
         </button>
       </th>
       <td className="imgcls-left">

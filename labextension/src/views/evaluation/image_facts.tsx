@@ -3,6 +3,7 @@ import type { ImageDetail } from '../data/types';
 import { bytes, formatNumber, percent } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
 import { TopClasses } from './top_classes';
+import { MiddleText } from '../ui/middle_text';
 import '../ui/table.css';
 import '../ui/layout.css';
 import './image_facts.css';
@@ -103,10 +104,7 @@ export function OtherRuns({ detail }: { detail: ImageDetail }) {
               title={`${run.name}: ${run.predicted}${run.correct ? '' : `, true ${run.label}`}`}
               onClick={() => navigate({ view: 'run', id: run.run_id })}
             >
-              <span className="imgcls-clip">
-                {run.name}
-                {run.relation && `, ${run.relation}`}
-              </span>
+              <MiddleText text={run.relation ? `${run.name}, ${run.relation}` : run.name} />
               <span>
                 <b data-tone={run.correct ? 'ok' : 'error'}>{run.correct ? 'right' : 'wrong'}</b>{' '}
                 {run.confidence != null && percent(run.confidence, 0)}

@@ -16,6 +16,7 @@ import { Progress, State, StatusText } from '../ui/run_state';
 import { LiveCharts } from './live_run_charts';
 import { RunMetrics } from './live_run_metrics';
 import { StateButton } from './state_button';
+import { MiddleText } from '../ui/middle_text';
 import './live_run.css';
 
 /** Why a run waits or what it failed of, beside where it stands. */
@@ -43,7 +44,9 @@ export function LiveHead({
 }) {
   return (
     <div className="imgcls-live-head">
-      <b className="imgcls-clip">{run.name}</b>
+      <b className="imgcls-clip" title={run.name}>
+        <MiddleText text={run.name} />
+      </b>
       <State state={run.state} unreachable={run.unreachable} />
       <span className="imgcls-muted imgcls-clip">{what}</span>
       <span className="imgcls-spacer" />

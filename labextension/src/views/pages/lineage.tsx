@@ -5,6 +5,7 @@ import type { Run, RunDetail } from '../data/types';
 import { count, metric, plural } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
 import { State } from '../ui/run_state';
+import { MiddleText } from '../ui/middle_text';
 import '../ui/button.css';
 import '../ui/layout.css';
 import './lineage.css';
@@ -44,14 +45,16 @@ function Row({ branch, last, own }: { branch: Branch; last: number; own: boolean
       <span className="imgcls-branch-name" style={{ paddingInlineStart: `${Math.min(depth, 8) * 14}px` }}>
         {depth > 0 && <span className="imgcls-branch-arm" aria-hidden="true" />}
         {own ? (
-          <b className="imgcls-clip">{run.name}</b>
+          <b className="imgcls-clip" title={run.name}>
+            <MiddleText text={run.name} />
+          </b>
         ) : (
           <button
             type="button"
             className="imgcls-plain imgcls-clip"
             onClick={() => navigate({ view: 'run', id: run.id })}
           >
-            {run.name}
+            <MiddleText text={run.name} />
           </button>
         )}
       </span>
