@@ -1,6 +1,7 @@
 """Names of runs for a legend: what all of them begin with stands once above, what sets them apart stays readable.
 
-The legend of the compare page does the same: views/compare/short_names.ts.
+The legend of the compare page does the same: views/compare/short_names.ts. tests/short_names.json holds what both come
+to.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +18,8 @@ from imgcls_lab.schemas import Series
 from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.short_names import short_names
 from imgcls_lab.widgets.static_comparison import comparison_svg
+
+CASES = Path(__file__).parents[1] / "short_names.json"
 
 
 @pytest.fixture
@@ -89,16 +93,8 @@ def test_a_still_picture_keeps_what_sets_the_trials_apart() -> None:
     assert written.count(shared) == 1
 
 
-def test_a_long_name_in_a_still_picture_loses_keys_before_values() -> None:
-    names = [f"all the rates, once more: lr={lr} batch_size=64 weight_decay=0.05" for lr in ("0.003", "0.0003")]
-    shared, short = short_names(names, 36)
-    assert shared == "all the rates, once more:"
-    assert [[word.partition("=")[2] for word in name.split(" ")] for name in short] == [
-        ["0.003", "64", "0.05"],
-        ["0.0003", "64", "0.05"],
-    ]
-    assert max(map(len, short)) <= 36
-    assert short_names(["digits", "slower"], 36) == ("", ["digits", "slower"])
-    assert short_names(["the digits a", "the digits b"], 10) == ("the digits", ["a", "b"])
-    _, cut = short_names(["a" * 60 + "1", "a" * 60 + "2"], 20)
-    assert [(len(name), name[-1]) for name in cut] == [(20, "1"), (20, "2")]
+@pytest.mark.parametrize("case", json.loads(CASES.read_text()), ids=lambda case: case["what"])
+def test_names_in_a_still_picture_are_those_of_the_legend(case: dict[str, Any]) -> None:
+    shared, short = short_names(case["names"], case["most"])
+    assert (shared, short) == (case["shared"], case["short"])
+    assert all(len(name) <= case["most"] for name in short)

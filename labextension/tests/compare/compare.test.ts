@@ -261,28 +261,10 @@ it('calls a model as it is registered, and by its path only where two would be c
 });
 
 describe('names in the legend', () => {
-  const trial = (rest: string) => `rates and batches of the digits: ${rest}`;
-  it('says once what all begin with, and keeps what sets them apart', () => {
-    const ends = ['lr=0.003 batch_size=64', 'lr=0.0003 batch_size=64', 'lr=0.003 batch_size=32'];
-    expect(shortNames(ends.map(trial), 36)).toEqual(['rates and batches of the digits:', ends]);
-    expect(shortNames(['digits', 'slower'], 36)).toEqual(['', ['digits', 'slower']]);
-    expect(shortNames(['a', 'b'].map(trial), 20)).toEqual(['rates and batches of the digits:', ['a', 'b']]);
-    expect(shortNames([], 36)).toEqual(['', []]);
-  });
-  it('cuts the keys of settings before their values', () => {
-    const [shared, short] = shortNames(
-      ['0.003', '0.0003'].map(lr => trial(`lr=${lr} batch_size=64 weight_decay=0.05`)),
-      36,
-    );
-    expect(shared).toBe('rates and batches of the digits:');
-    expect(short.map(name => name.length <= 36)).toEqual([true, true]);
-    expect(short.map(name => name.split(' ').map(word => word.split('=')[1]))).toEqual([
-      ['0.003', '64', '0.05'],
-      ['0.0003', '64', '0.05'],
-    ]);
-  });
-  it('cuts the middle of one long word, whose ends tell it apart', () => {
-    const [, [first, second]] = shortNames(['a'.repeat(60) + '1', 'a'.repeat(60) + '2'], 20);
-    expect([first!.length, first!.at(-1), second!.at(-1)]).toEqual([20, '1', '2']);
+  type Case = { what: string; most: number; names: string[]; shared: string; short: string[] };
+  const cases = JSON.parse(readFileSync('../tests/short_names.json', 'utf8')) as Case[];
+  it.each(cases)('are those of the still picture: $what', ({ names: long, most, shared, short }) => {
+    expect(shortNames(long, most)).toEqual([shared, short]);
+    expect(short.filter(name => [...name].length > most)).toEqual([]);
   });
 });

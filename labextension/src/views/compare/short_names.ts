@@ -1,29 +1,33 @@
 // Names for a legend: what all of them begin with stands once before it, what sets them apart stays readable. The still
-// picture in a notebook does the same: widgets/short_names.py. Pure; no view.
+// picture in a notebook does the same: widgets/short_names.py; tests/short_names.json holds what both come to. Letters
+// are those that people see, not code units. Pure; no view.
 
 const LEAST = 3; // letters of a setting's name
 
+const size = (text: string) => [...text].length;
+
 function withKey(word: string, letters: number): string {
   const at = word.indexOf('=');
-  return at > letters ? `${word.slice(0, letters - 1)}…${word.slice(at)}` : word;
+  const key = [...word.slice(0, Math.max(0, at))];
+  return key.length > letters ? `${key.slice(0, letters - 1).join('')}…${word.slice(at)}` : word;
 }
 
 /** A name of at most so many letters: `batch_size=64` keeps its value and loses of its key; else the middle goes. */
 function fitted(name: string, most: number): string {
-  if (name.length <= most) return name;
+  if (size(name) <= most) return name;
   const words = name.split(' ');
-  const longest = Math.max(...words.map(word => word.split('=')[0]!.length));
+  const longest = Math.max(...words.map(word => size(word.split('=')[0]!)));
   for (let letters = longest; letters >= LEAST; letters--) {
     const text = words.map(word => withKey(word, letters)).join(' ');
-    if (text.length <= most) return text;
+    if (size(text) <= most) return text;
   }
-  const all = [...name]; // a letter of two code units is not cut
+  const all = [...name];
   return [...all.slice(0, Math.floor((most - 1) / 2)), '…', ...all.slice(-Math.floor(most / 2))].join('');
 }
 
 /** The words that all begin with, and what else each is called; nothing and the names, where all have room. */
 export function shortNames(names: readonly string[], most: number): [shared: string, short: string[]] {
-  if (names.every(name => name.length <= most)) return ['', [...names]];
+  if (names.every(name => size(name) <= most)) return ['', [...names]];
   const words = names.map(name => name.split(' '));
   const least = Math.min(...words.map(each => each.length)) - 1;
   let shared = 0;
