@@ -17,12 +17,11 @@ from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.schemas import BracketView, Choices, Pruner, Range, Scalar, SweepRequest
-from imgcls_lab.schemas.limits import MAX_ALL_CHOICES, MAX_TRIALS
+from imgcls_lab.schemas.limits import MAX_ALL_CHOICES, MAX_TRIALS, MAX_WHOLE
 from imgcls_lab.validation_errors import closest, field_names, joined, problems
 
 MAX_CELLS = 2000  # of a grid
 TOO_MANY = 10**9  # values of a range with a step: no search tells them apart
-LARGEST_WHOLE = 2**53
 USUAL_TRIALS = 20  # of a search without a budget
 
 
@@ -92,15 +91,15 @@ def check_space(request: SweepRequest) -> None:
 def _range_problem(item: Range, strategy: str) -> str | None:
     if strategy == "grid" and not item.whole and item.step is None:
         return "A grid needs values, or a range with a step."
-    if not (math.isfinite(item.low) and math.isfinite(item.high) and item.low < item.high):
+    if not item.low < item.high:
         return f"The range must rise, not go from {item.low:g} to {item.high:g}."
-    if item.step is not None and (not math.isfinite(item.step) or _count(item) >= TOO_MANY):
+    if item.step is not None and _count(item) >= TOO_MANY:
         return f"A step of {item.step:g} is none for a range from {item.low:g} to {item.high:g}."
     if item.log and item.low <= 0:
         return "A logarithmic range must begin above 0."
     if item.log and item.step is not None:
         return "A logarithmic range has no step."
-    if item.whole and max(abs(item.low), abs(item.high)) > LARGEST_WHOLE:
+    if item.whole and max(abs(item.low), abs(item.high)) > MAX_WHOLE:
         return "A range of whole numbers ends at 2^53."
     if item.whole and any(value != int(value) for value in (item.low, item.high, item.step or 1)):
         return "A range of whole numbers has whole ends and a whole step."

@@ -9,7 +9,7 @@ from pydantic import Field
 from imgcls_lab.events import RunState
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.images import ImageView
-from imgcls_lab.schemas.limits import MAX_NAME, Device
+from imgcls_lab.schemas.limits import MAX_NAME, Device, Whole
 
 # unreadable, not_taken: files that no run reads; copy, look_alike: the same or a similar image, within a split or
 # across splits (leak); dark ... greyscale: quality; label_error, outlier: by a model's features; near: neighbours by
@@ -51,9 +51,9 @@ class AuditRequest(Wire):
     either only files, copies and quality are looked at.
     """
 
-    model_id: int | None = None
+    model_id: Whole | None = None
     run_id: str | None = Field(None, max_length=MAX_NAME)
-    revision: int | None = Field(None, ge=0)
+    revision: Whole | None = None
     device: Device | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
@@ -13,19 +14,23 @@ from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.limits import (
     MAX_AFTER,
     MAX_CHOICES,
+    MAX_EPOCHS,
     MAX_NAME,
     MAX_PATH,
     MAX_REPLICATES,
     MAX_SPACE,
     MAX_TEXT,
     MAX_TRIALS,
+    MAX_WHOLE,
     Device,
+    Finite,
     Host,
     Id,
     Key,
     Note,
     PathText,
     Values,
+    Whole,
 )
 
 Scalar = bool | int | float | str | None
@@ -65,7 +70,7 @@ class NotebookRequest(Wire):
     path: PathText
     parameters: Values = {}
     name: str | None = Field(None, max_length=MAX_NAME)
-    project_id: int | None = None
+    project_id: Whole | None = None
     device: Device | None = None
     host: Host | None = None
     after: list[Id] = Field([], max_length=MAX_AFTER)
@@ -74,40 +79,57 @@ class NotebookRequest(Wire):
     idempotency_key: Key | None = None
 
 
+def _wrong_value(item: Any) -> str | None:
+    """Why a sweep cannot take a value; None: it can."""
+    if isinstance(item, str) and len(item) > MAX_TEXT:
+        return f"A value of a sweep has at most {MAX_TEXT} characters."
+    if isinstance(item, int) and abs(item) > MAX_WHOLE:
+        return f"A whole number of a sweep is at most {MAX_WHOLE:,}, and at least as much below 0."
+    if isinstance(item, float) and not math.isfinite(item):
+        return f"A number of a sweep is finite, and this holds {item}."
+    if isinstance(item, Scalar):
+        return None
+    what = "list" if isinstance(item, list | tuple) else "mapping" if isinstance(item, dict) else type(item).__name__
+    return (
+        f"A sweep takes numbers, texts, true, false and null, and this holds a {what}. Write each list of a setting as "
+        "a text, such as “0.9, 0.999”."
+    )
+
+
 class Choices(Wire):
     """Values that a parameter of a sweep takes."""
 
-    values: list[bool | int | float | Annotated[str, Field(max_length=MAX_TEXT)] | None] = Field(max_length=MAX_CHOICES)
+    values: list[
+        bool
+        | Annotated[int, Field(ge=-MAX_WHOLE, le=MAX_WHOLE)]
+        | Finite
+        | Annotated[str, Field(max_length=MAX_TEXT)]
+        | None
+    ] = Field(max_length=MAX_CHOICES)
 
     @field_validator("values", mode="before")
     @classmethod
-    def _no_lists(cls, values: Any) -> Any:
-        """One sentence instead of five on what an item of the union is not."""
-        if isinstance(values, list | tuple) and len(values) > MAX_CHOICES:
+    def _plain_values(cls, values: Any) -> Any:
+        """One sentence instead of five on what an item of the union is not. No whole number becomes another."""
+        if not isinstance(values, list | tuple):
+            return values
+        if len(values) > MAX_CHOICES:
             text = "A parameter of a sweep takes at most {most} values."
             raise PydanticCustomError("too_many_values", text, {"most": MAX_CHOICES})
-        if isinstance(values, list | tuple) and any(isinstance(item, str) and len(item) > MAX_TEXT for item in values):
-            text = "A value of a sweep has at most {most} characters."
-            raise PydanticCustomError("long_text", text, {"most": MAX_TEXT})
-        if isinstance(values, list | tuple) and any(not isinstance(item, Scalar) for item in values):
-            wrong = next(item for item in values if not isinstance(item, Scalar))
-            what = "list" if isinstance(wrong, list | tuple) else "mapping" if isinstance(wrong, dict) else None
-            text = (
-                "A sweep takes numbers, texts, true, false and null, and this holds a "
-                f"{what or type(wrong).__name__}. Write each list of a setting as a text, such as “0.9, 0.999”."
-            )
-            raise PydanticCustomError("sweep_values", "{text}", {"text": text})
+        wrong = next(filter(None, map(_wrong_value, values)), None)
+        if wrong is not None:
+            raise PydanticCustomError("sweep_values", "{text}", {"text": wrong})
         return values
 
 
 class Range(Wire):
     """Numbers from `low` to `high`, both included. `log`: evenly over the orders of magnitude; `whole`: integers."""
 
-    low: float
-    high: float
+    low: Finite
+    high: Finite
     log: bool = False
     whole: bool = False
-    step: float | None = Field(None, gt=0)
+    step: Finite | None = Field(None, gt=0)
 
 
 def _kind_of_item(item: Any) -> str:
@@ -138,7 +160,7 @@ class SweepRequest(Wire):
     metric: MonitorMetric = "accuracy"
     direction: Literal["auto", "max", "min"] = "auto"
     trials: int | None = Field(None, ge=1, le=MAX_TRIALS)
-    epochs: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1, le=MAX_EPOCHS)
     eta: int | None = Field(None, ge=2, le=1000)  # the best 1/eta of a rung go on; None: 3
     min_epochs: int | None = Field(None, ge=1, le=100_000)  # at least, until the first rung; None: 1
     replicates: int = Field(1, ge=1, le=MAX_REPLICATES, strict=True)  # true and "3" are no numbers of runs
@@ -146,7 +168,7 @@ class SweepRequest(Wire):
     seed: int = Field(0, ge=0, lt=SEEDS)
     device: Device | None = None
     name: str | None = Field(None, max_length=MAX_NAME)
-    project_id: int | None = None
+    project_id: Whole | None = None
     notes: Note = ""
     priority: int = Field(0, ge=-1000, le=1000)
     idempotency_key: Key | None = None

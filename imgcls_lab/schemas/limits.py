@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+MAX_WHOLE = 2**53  # of a whole number: above it JSON is read as other numbers
 MAX_ID = 64  # characters of an id
 MAX_KEY = 200  # of an idempotency key, and of a name in a mapping
 MAX_NAME = 200  # of a name that a person gives
@@ -24,6 +25,7 @@ MAX_SPACE = 50  # parameters of a sweep
 MAX_CHOICES = 2000  # values of one parameter
 MAX_ALL_CHOICES = 10_000  # values of all parameters of a sweep
 MAX_TRIALS = 10_000
+MAX_EPOCHS = 1_000_000_000  # that all trials of a sweep may train together
 MAX_REPLICATES = 100  # runs of one trial, or of one launch, that differ by their seed
 MAX_ARGUMENTS = 1000  # behind an address
 MAX_SERIES = 200  # that are asked for by name
@@ -73,6 +75,9 @@ def _bounded(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+# the id of a row, the number of a revision, a place in a file; a row that nobody has is a 404
+Whole = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 AlertId = Annotated[str, Field(min_length=1, max_length=MAX_ALERT)]
 Key = Annotated[str, Field(min_length=8, max_length=MAX_KEY)]

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.limits import MAX_ID, MAX_NAME, Id, Name, Note, PathText
+from imgcls_lab.schemas.limits import MAX_ID, MAX_NAME, Id, Name, Note, PathText, Whole
 
 ModelPlace = Literal["folder", "cache", "hub"]  # of this machine; the hub's cache on it; not on this machine
 ExportForm = Literal["hf", "onnx", "torch-export"]
@@ -88,8 +88,8 @@ class ExportRequest(Wire):
 
     run_id: Id | None = None
     checkpoint: str = Field("best", min_length=1, max_length=MAX_ID)
-    model_id: int | None = None
+    model_id: Whole | None = None
     form: ExportForm = "hf"
     folder: PathText  # in which the new one is made
     name: str = Field(min_length=1, max_length=MAX_NAME, pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$")
-    dataset_id: int | None = None
+    dataset_id: Whole | None = None

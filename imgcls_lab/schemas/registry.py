@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.limits import Name, Note, PathText, Values
+from imgcls_lab.schemas.limits import Name, Note, PathText, Values, Whole
 
 
 class ProjectView(Wire):
@@ -65,7 +65,7 @@ class ConfigVersionView(Wire):
 class ConfigEdit(Wire):
     name: Name
     config: Values
-    project_id: int | None = None
+    project_id: Whole | None = None
     description: Note = ""
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.images import SplitName
-from imgcls_lab.schemas.limits import MAX_NAME, Note
+from imgcls_lab.schemas.limits import MAX_NAME, Note, Whole
 
 MAX_CHANGES = 5000  # of one request; more make several revisions
 MAX_LISTED = 1000  # changes in one answer
@@ -30,7 +30,7 @@ class RevisionEdit(Wire):
     """A new revision on top of `parent`, by default the newest. 409 where a newer one exists than the parent named."""
 
     changes: list[ChangeEdit] = Field(min_length=1, max_length=MAX_CHANGES)
-    parent: int | None = Field(None, ge=0)
+    parent: Whole | None = None
     message: Note = ""
 
 

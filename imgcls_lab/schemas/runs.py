@@ -15,6 +15,7 @@ from imgcls_lab.schemas.limits import (
     MAX_NAME,
     MAX_REPLICATES,
     Device,
+    Finite,
     Host,
     Id,
     Key,
@@ -22,6 +23,7 @@ from imgcls_lab.schemas.limits import (
     Note,
     Tags,
     Values,
+    Whole,
 )
 from imgcls_lab.schemas.revisions import RevisionView
 
@@ -201,9 +203,9 @@ class SubmitRequest(Wire):
     gpus: int | None = Field(None, ge=1, le=64)
     host: Host | None = None
     name: str | None = Field(None, max_length=MAX_NAME)
-    project_id: int | None = None
-    dataset_id: int | None = None
-    model_id: int | None = None
+    project_id: Whole | None = None
+    dataset_id: Whole | None = None
+    model_id: Whole | None = None
     parent_id: Id | None = None
     priority: int = Field(0, ge=-1000, le=1000)
     notes: Note = ""
@@ -257,7 +259,7 @@ class RetrainRequest(Wire):
     of those that are chosen.
     """
 
-    revision: int | None = Field(None, ge=0, le=2**31)
+    revision: Whole | None = None
     fields: Values = {}
     name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
 
@@ -281,7 +283,7 @@ class ChangeRequest(Wire):
     The same `key` is the same request, which counts once.
     """
 
-    lr_factor: float | None = Field(None, gt=0, allow_inf_nan=False)
+    lr_factor: Finite | None = Field(None, gt=0)
     fields: Values = {}
     key: Key | None = None
 
@@ -298,7 +300,7 @@ class RunEdit(Wire):
     name: Name | None = None
     notes: Note | None = None
     priority: int | None = Field(None, ge=-1000, le=1000)
-    project_id: int | None = None
+    project_id: Whole | None = None
     archived: bool | None = None  # only a run that has ended
     tags: Tags | None = None
     add_tags: Tags = []

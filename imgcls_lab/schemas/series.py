@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.calibration import Answered, Calibration
+from imgcls_lab.schemas.limits import Whole
 
 
 class Series(Wire):
@@ -24,8 +25,8 @@ class Series(Wire):
 class Cursor(Wire):
     """How far a reader of a run has come."""
 
-    attempt: int = 0
-    seq: int = 0
+    attempt: Whole = 0
+    seq: Whole = 0
 
 
 class SeriesReply(Wire):

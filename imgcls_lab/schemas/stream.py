@@ -8,7 +8,7 @@ from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.executor import AlertView, DevicesReply
-from imgcls_lab.schemas.limits import MAX_RUNS, Id
+from imgcls_lab.schemas.limits import MAX_RUNS, Id, Whole
 from imgcls_lab.schemas.runs import RunView
 from imgcls_lab.schemas.series import Cursor, LogChunk, Series
 
@@ -32,7 +32,7 @@ class LogTopic(Wire):
 
     kind: Literal["log"] = "log"
     run_id: Id
-    offset: int = Field(0, ge=0)
+    offset: Whole = 0
 
 
 class DevicesTopic(Wire):
@@ -50,13 +50,13 @@ Topic = Annotated[RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTop
 
 class Subscribe(Wire):
     op: Literal["subscribe"] = "subscribe"
-    id: int  # chosen by the client
+    id: Whole  # chosen by the client
     topic: Topic
 
 
 class Unsubscribe(Wire):
     op: Literal["unsubscribe"] = "unsubscribe"
-    id: int
+    id: Whole
 
 
 class RunsBatch(Wire):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.limits import MAX_RUNS, Id
+from imgcls_lab.schemas.limits import MAX_RUNS, Id, Whole
 
 
 class BoardRequest(Wire):
@@ -15,7 +15,7 @@ class BoardRequest(Wire):
 
     run_ids: list[Id] = Field([], max_length=MAX_RUNS)
     sweep_id: Id | None = None
-    project_id: int | None = None
+    project_id: Whole | None = None
 
 
 class BoardView(Wire):

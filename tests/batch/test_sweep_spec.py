@@ -80,7 +80,10 @@ def test_a_grid_holds_every_combination_and_corners_every_value() -> None:
     [
         ({"low": 0, "high": 1, "step": 5e-324}, "A step of 4.94066e-324 is none for a range from 0 to 1."),
         ({"low": 1, "high": 9, "whole": True, "step": 5e-324}, "A step of 4.94066e-324 is none"),
-        ({"low": 0, "high": 1, "step": math.inf}, "A step of inf is none"),
+        ({"low": 0, "high": 1, "step": math.inf}, "space.betas.range.step: must be a finite number"),
+        ({"low": -math.inf, "high": 1}, "space.betas.range.low: must be a finite number"),
+        ([0.5, math.nan], "A number of a sweep is finite, and this holds nan."),
+        ([1, -(2**53) - 1], "A whole number of a sweep is at most 9,007,199,254,740,992"),
         ({"low": 1, "high": 1e300, "whole": True}, "A range of whole numbers ends at 2^53."),
         ([[0.9, 0.999], [0.9, 0.99]], "this holds a list. Write each list of a setting as a text"),
         ({"values": [{"a": 1}]}, "this holds a mapping."),

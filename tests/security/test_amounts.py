@@ -8,13 +8,13 @@ import inspect
 import json
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
-from annotated_types import MaxLen
-from pydantic import BaseModel
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from pydantic import BaseModel, Field
 from serving import Api, Training
 
 from imgcls_lab import run_paths, schemas, server
@@ -53,44 +53,52 @@ def request_models() -> list[type[BaseModel]]:
     return sorted((model for model in found if issubclass(model, BaseModel)), key=lambda model: model.__name__)
 
 
-def unbounded(kind: Any, bound: bool, seen: frozenset[Any]) -> Iterator[str]:
-    """What in a type may be as long as one likes."""
+def unbounded(kind: Any, said: Sequence[Any], seen: frozenset[Any]) -> Iterator[str]:
+    """What in a type may be as long, or as large, as one likes. said: what is said of it where it stands."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        inner = bound or any(has_length(item) for item in arguments[1:])
-        yield from unbounded(arguments[0], inner, seen)
+        yield from unbounded(arguments[0], [*said, *_limits(arguments[1:])], seen)
     elif origin in (Union, types.UnionType):
         for one in arguments:
-            yield from unbounded(one, bound, seen)
+            yield from unbounded(one, said, seen)
     elif origin in (list, tuple, set, dict) or kind in (list, tuple, set, dict):
+        bound = _has(said, MaxLen)
         if not bound:
             yield "a list" if origin is not dict else "a mapping"
         inside = Any in arguments and bound  # `limits.Values`, whose validator counts what is inside
         for one in () if inside else arguments:
             if one is not Ellipsis:
-                yield from unbounded(one, False, seen)
-    elif kind is str or kind is bytes:
-        if not bound:
+                yield from unbounded(one, (), seen)
+    elif kind in (str, bytes):
+        if not _has(said, MaxLen):
             yield "a text"
+    elif kind in (int, float):
+        between = _has(said, Ge, Gt) and _has(said, Le, Lt)
+        finite = kind is float and any(getattr(each, "allow_inf_nan", None) is False for each in said)
+        if not between and not finite:
+            yield "a number"
     elif kind is Any:
         yield "anything"
     elif inspect.isclass(kind) and issubclass(kind, BaseModel) and kind not in seen:
         for name, field in kind.model_fields.items():
-            length = any(has_length(item) for item in field.metadata)
-            for what in unbounded(field.annotation, length, seen | {kind}):
+            for what in unbounded(field.annotation, _limits(field.metadata), seen | {kind}):
                 yield f"{kind.__name__}.{name}: {what}"
     else:
         assert origin is Literal or inspect.isclass(kind), kind
 
 
-def has_length(item: Any) -> bool:
-    metadata = getattr(item, "metadata", ())
-    return isinstance(item, MaxLen) or any(isinstance(part, MaxLen) for part in metadata)
+def _limits(metadata: Iterable[Any]) -> list[Any]:
+    """What annotations say, those inside a Field too."""
+    return [part for item in metadata for part in (item, *getattr(item, "metadata", ()))]
+
+
+def _has(said: Iterable[Any], *kinds: type) -> bool:
+    return any(isinstance(each, kinds) for each in said)
 
 
 @pytest.mark.parametrize("model", request_models(), ids=lambda model: model.__name__)
-def test_every_list_and_text_of_a_request_has_a_limit(model: type[BaseModel]) -> None:
-    assert list(unbounded(model, True, frozenset())) == []
+def test_all_that_a_request_holds_has_a_limit(model: type[BaseModel]) -> None:
+    assert list(unbounded(model, (), frozenset())) == []
 
 
 def test_the_walker_finds_what_has_none() -> None:
@@ -98,9 +106,18 @@ def test_the_walker_finds_what_has_none() -> None:
         text: str
         names: list[schemas.Name]
         nested: dict[str, Any] | None = None
+        epochs: int | None = Field(None, ge=1)
+        steps: int = Field(0, le=10)
+        rates: list[float] = Field(max_length=3)
+        factor: float | None = Field(None, gt=0)
+        number: limits.Whole | None = None
+        seed: int = Field(0, ge=0, lt=2**32)
+        low: limits.Finite = 0.0
+        share: float = Field(0.0, ge=0, le=1)
 
-    assert [line.split(": ")[0] for line in unbounded(Open, True, frozenset())] == [
-        "Open.text", "Open.names", "Open.nested", "Open.nested", "Open.nested",
+    assert [line.split(": ")[0] for line in unbounded(Open, (), frozenset())] == [
+        "Open.text", "Open.names", "Open.nested", "Open.nested", "Open.nested", "Open.epochs", "Open.steps",
+        "Open.rates", "Open.factor",
     ]  # fmt: skip
 
 
