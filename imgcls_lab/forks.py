@@ -44,6 +44,9 @@ _BETWEEN = "It changes which images a step trains on, so it can change only betw
 
 
 MAX_HISTORY = 10_000  # attempts of all ancestors
+MAX_RUN = 64  # characters of the id of a run
+LARGEST = 2**31 - 1  # of a column of PostgreSQL
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class HistoryFile(BaseModel):
@@ -52,8 +55,8 @@ class HistoryFile(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     file: Annotated[str, Field(pattern=r"^\d{2,}/\w[\w.-]*$")]  # in `parent/`, and nowhere else
-    attempt: int
-    until: int
+    attempt: Whole
+    until: Whole
 
 
 class Fork(BaseModel):
@@ -65,12 +68,12 @@ class Fork(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    run: str
+    run: Annotated[str, Field(max_length=MAX_RUN)]
     name: str
-    attempt: int
-    step: int
-    epoch: int
-    epoch_steps: int
+    attempt: Whole
+    step: Whole
+    epoch: Whole
+    epoch_steps: Whole
     checkpoint: str
     checkpoint_hash: str
     schedule: LrSchedule = "continue"

@@ -108,6 +108,16 @@ def in_force(entries: Sequence[Mapping[str, Any]], state: RunState) -> dict[str,
     return {entry["field"]: entry["new"] for entry in entries if entry.get("step") is not None or waits}
 
 
+def change_results(entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run has obeyed a change that affects its result: then it repeats no run of another seed."""
+    return any(entry.get("step") is not None and _affects_result(entry["field"]) for entry in entries)
+
+
+def _affects_result(field: str) -> bool:
+    extra = TrainConfig.model_fields[field].json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("affects_result"))
+
+
 def to_json(changes: Sequence[Change]) -> str:
     return json.dumps([change.model_dump() for change in changes])
 

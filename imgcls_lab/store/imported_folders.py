@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from imgcls_lab.events import RunKind
 from imgcls_lab.project_archive import ArchivedRun
+from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas.limits import MAX_NAME, MAX_NOTE
 from imgcls_lab.store.run_tags import tags_in
 from imgcls_lab.store.saved import FORMAT
+
+LARGEST = 1e12  # of a time in seconds, and of an epoch
 
 
 def plain_info(info: dict[str, Any], run: ArchivedRun, project: str) -> dict[str, Any]:
@@ -22,20 +24,28 @@ def plain_info(info: dict[str, Any], run: ArchivedRun, project: str) -> dict[str
     return {
         "format": FORMAT,
         "id": run.id,
-        "kind": info["kind"] if info.get("kind") in set(RunKind) else RunKind.TRAIN.value,
+        "kind": info["kind"] if info.get("kind") in [*RunKind] else RunKind.TRAIN.value,
         "name": run.name if run.notes is not None else _text(info.get("name"), MAX_NAME) or run.name,
         "project": project,
         "parent_id": parent if isinstance(parent, str) else None,
         "notes": _text(info.get("notes"), MAX_NOTE) if run.notes is None else run.notes,
         "payload": payload if isinstance(payload, dict) else {},
-        **({"created_at": created} if _is_time(created) else {}),
-        "row": {"tags": tags_in(info.get("row") if run.tags is None else {"tags": [*run.tags]})},
+        **({"created_at": created} if _is_number(created) else {}),
+        "row": {"tags": tags_in(info.get("row") if run.tags is None else {"tags": [*run.tags]}), **_tree(info)},
     }
+
+
+def _tree(info: dict[str, Any]) -> dict[str, Any]:
+    """Where a fork stands in its tree, as far as its `parent.json` does not say it."""
+    row = info.get("row")
+    lineage, epoch = (row.get("lineage"), row.get("fork_epoch")) if isinstance(row, dict) else (None, None)
+    first = {"lineage": lineage} if isinstance(lineage, str) and is_run_id(lineage) else {}
+    return {**first, "fork_epoch": epoch} if _is_number(epoch) else first
 
 
 def _text(value: object, most: int) -> str:
     return value[:most] if isinstance(value, str) else ""
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LARGEST

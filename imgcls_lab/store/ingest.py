@@ -31,6 +31,7 @@ from imgcls_lab.events import (
     Stopped,
     scan_events,
 )
+from imgcls_lab.run_changes import change_results
 from imgcls_lab.run_layout import CONFIG, events_name
 from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.run_state import AttemptState, Best, Monitor, RunProgress
@@ -188,6 +189,8 @@ class _Batch:
         applied = [event for event in scan.in_order() if progress.apply(event)]
         self.artifacts.write()
         self.values |= _changed(before, _run_columns(progress))
+        if "changes" in self.values and change_results(self.values["changes"]):
+            self.values["repetition"] = ""  # here for a run of an archive: no database but another one was asked
         changed = _changed(attempt_before, _attempt_columns(progress.attempt))
         if run.external:  # no executor has written them
             self._set_start_and_device(progress.attempt, changed, began=attempt.seq > 0)

@@ -1,20 +1,21 @@
 """The past of a fork: the points of its ancestors, up to where it left them. Nothing of it is stored twice.
 
 While the parent is there, they are read from it. When it is deleted, they are written to each of its forks in the same
-transaction (`keep`). A rebuild takes them from the events in the fork's folder (`restore`).
+transaction (`keep`). A rebuild takes them from the events in the fork's folder (`restore`), and so does whoever adds a
+folder that came from elsewhere: a run here with the id of its parent proves nothing about its past.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from imgcls_lab import run_layout
-from imgcls_lab.events import EpochEnded, Metrics, finite, read_events
+from imgcls_lab import run_layout, run_paths
+from imgcls_lab.events import AnyEvent, EpochEnded, Metrics, finite, scan_events
 from imgcls_lab.forks import Fork
 from imgcls_lab.store.database import insert_rows
 from imgcls_lab.store.metric_tags import tag_ids
@@ -22,6 +23,7 @@ from imgcls_lab.store.tables import InheritedMetric, Metric, Run
 
 Points = dict[tuple[int, int], tuple[float, float, float | None]]  # by tag and step: epoch, time and value
 _COLUMNS = ("run_number", "tag_id", "step", "epoch", "time", "value")
+_CHUNK = 2**20  # bytes of events in memory at once
 
 
 def points_before(session: Session, run: Run, tags: Iterable[int] | None = None) -> Points:
@@ -54,20 +56,34 @@ def keep(session: Session, parent: Run) -> list[Run]:
 
 
 def restore(session: Session, folder: Path, run: Run) -> None:
-    """Write a fork's past from the events in its folder, where its parent is not in the database any more."""
+    """Write a fork's past from the events in its folder, unless a parent of this home's own is in the database."""
     session.execute(delete(InheritedMetric).where(col(InheritedMetric.run_number) == run.number))
-    fork = None if run.fork_step is None or _parent(session, run) is not None else Fork.of_folder(folder)
+    is_read = run.fork_step is None or (_parent(session, run) is not None and not run.view_only)
+    fork = None if is_read else Fork.of_folder(folder)
     if fork is None:
         return
     found: dict[tuple[str, int], tuple[float, float, float | None]] = {}
     for each in fork.history:
-        for event in read_events(folder / run_layout.PARENT_FOLDER / each.file)[0]:
-            if isinstance(event, Metrics | EpochEnded) and event.step <= each.until:
+        for event in _events(folder, f"{run_layout.PARENT_FOLDER}/{each.file}"):
+            if isinstance(event, Metrics | EpochEnded) and 0 <= event.step <= min(each.until, fork.step):
                 seconds = {"time/epoch": event.seconds} if isinstance(event, EpochEnded) else {}
                 for tag, value in finite({**event.values, **seconds}).items():
                     found[tag, event.step] = float(event.epoch), event.t, value
     ids = tag_ids(session, {tag for tag, _ in found})
     _write(session, run, {(ids[tag], step): point for (tag, step), point in found.items()})
+
+
+def _events(folder: Path, name: str) -> Iterator[AnyEvent]:
+    """The events of a file in a run's folder, a piece at a time; none where the name leads out of the folder.
+
+    A folder may come from elsewhere, with a file of any size.
+    """
+    path, offset = folder / name, 0
+    if not run_paths.is_folder(folder, name.rpartition("/")[0]):
+        return
+    while (scan := scan_events(path, offset, limit=_CHUNK)).end > offset:
+        yield from scan.events
+        offset = scan.end
 
 
 def _parent(session: Session, run: Run) -> Run | None:

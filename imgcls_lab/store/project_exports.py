@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
-from imgcls_lab import project_archive, run_query
+from imgcls_lab import forks, project_archive, run_query
 from imgcls_lab._version import __version__
 from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.events import ENDED
@@ -30,7 +30,7 @@ from imgcls_lab.project_archive import (
     Progress,
     Writer,
 )
-from imgcls_lab.run_layout import BEST, CHECKPOINTS, CONFIG
+from imgcls_lab.run_layout import BEST, CHECKPOINTS, CONFIG, INITIAL_MODEL, PARENT_FOLDER
 from imgcls_lab.schemas import KeptCheckpoints, ListView, ProjectExport
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import config_versions, homes, saved_views, states
@@ -137,11 +137,13 @@ class ProjectExports:
 def _files(folder: Path, checkpoints: KeptCheckpoints) -> Iterator[tuple[str, int]]:
     """Path and size of each plain file of a run that travels; no link is followed."""
     best = _target(folder / CHECKPOINTS / BEST)
+    left_out = _begun_with(folder) if checkpoints == "none" else set()
     for place, folders, names, descriptor in os.fwalk(folder, follow_symlinks=False):
         inside = Path(place).relative_to(folder)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if inside == Path(CHECKPOINTS):
             folders[:] = [name for name in folders if checkpoints == "all" or (checkpoints == "best" and name == best)]
+        folders[:] = [name for name in folders if (inside / name).as_posix() not in left_out]
         for name in sorted(names):
             if name.startswith(".") or (inside == Path() and name in NEVER):
                 continue
@@ -151,6 +153,12 @@ def _files(folder: Path, checkpoints: KeptCheckpoints) -> Iterator[tuple[str, in
                 continue
             if stat.S_ISREG(found.st_mode):
                 yield (inside / name).as_posix(), found.st_size
+
+
+def _begun_with(folder: Path) -> set[str]:
+    """The folders inside a run's in which the weights lie that it began with: of its parent."""
+    parent = forks.checkpoints_in(folder / PARENT_FOLDER)
+    return {INITIAL_MODEL, *(f"{PARENT_FOLDER}/{path.name}" for path in parent)}
 
 
 def _links(folder: Path, files: list[ArchivedFile]) -> dict[str, str]:

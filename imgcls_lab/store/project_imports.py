@@ -23,6 +23,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab import project_archive, run_paths
 from imgcls_lab.errors import ConflictError, ImgclsError, InputError
+from imgcls_lab.forks import Fork
 from imgcls_lab.project_archive import Contents, Progress, Reader
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.schemas import ProjectEdit, ProjectImport
@@ -141,6 +142,11 @@ class ProjectImports:
                 run_folders.read_config(place, info)
             except (OSError, ImgclsError) as error:
                 text = f"The archive is refused: the run “{run.name}” has no config that can be read ({error})."
+                raise InputError(text, reason="archive") from error
+            try:
+                Fork.of_folder(place)
+            except ImgclsError as error:
+                text = f"The archive is refused: what the run “{run.name}” goes on from cannot be read (parent.json)."
                 raise InputError(text, reason="archive") from error
             write_atomic(place / RUN_INFO, json.dumps(info))
 

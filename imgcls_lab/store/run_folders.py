@@ -31,9 +31,10 @@ from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_nam
 from imgcls_lab.run_paths import read_json, read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import BACKENDS, Settings
-from imgcls_lab.store import attempts, audit, kept_edits, rights, states, submitted
+from imgcls_lab.store import attempts, audit, inherited, kept_edits, rights, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
+from imgcls_lab.store.folder_tree import tree_columns
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_rows import config_columns, default_name, device_columns, find_run
@@ -124,6 +125,7 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
         run.archived = bool(edits.get("archived", False))
         session.add(run)
         session.flush()
+        inherited.restore(session, folder, run)
         _open_attempt(session, folder, run_id, numbers[0], own=own)
         actor = audit.actor_of(session)
         if own and actor.way == "executor":  # else it is an old folder, which `db rebuild` has found
@@ -158,6 +160,7 @@ def _row(
     project_id = project_named(session, str(info.get("project") or DEFAULT_PROJECT), created)
     if not rights.may_add(session, project_id):
         project_id = project_named(session, DEFAULT_PROJECT, created)
+    columns |= tree_columns(session, folder, info)
     identity: dict[str, Any] = {
         "id": folder.name,
         "kind": kind.value,
@@ -319,7 +322,7 @@ def reopen(database: Database, settings: Settings, run_id: str, known: int) -> b
 
 def _kind(info: dict[str, Any]) -> RunKind:
     """What a folder's run is; a training where it does not say."""
-    return RunKind(info["kind"]) if info.get("kind") in set(RunKind) else RunKind.TRAIN
+    return RunKind(info["kind"]) if info.get("kind") in [*RunKind] else RunKind.TRAIN
 
 
 def read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:

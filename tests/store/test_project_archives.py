@@ -279,7 +279,7 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(attack: str, sqlite: Store
 def test_what_a_record_claims_of_its_run_is_not_believed(sqlite: Store, tmp_path: Path) -> None:
     config = json.dumps({**CONFIG, "plugins": ["/evil.py"]}).encode()
     info = json.dumps(
-        {"id": RUN, "kind": "train", "name": "n" * 5000, "owner": "root", "signature": "x", "python": "/evil"}
+        {"id": RUN, "kind": ["train"], "name": "n" * 5000, "owner": "root", "signature": "x", "python": "/evil"}
         | {
             "row": {
                 "owner": "root",
@@ -287,7 +287,10 @@ def test_what_a_record_claims_of_its_run_is_not_believed(sqlite: Store, tmp_path
                 "external": True,
                 "tags": ["ok", "\x1b[31m"],
                 "view_only": False,
-            }
+                "lineage": "../..",
+                "fork_epoch": 10**400,
+            },
+            "created_at": 10**400,
         }
     ).encode()
     run = {"id": RUN, "name": "evil", "files": [a_file("config.json", config), a_file("run.json", info)]}

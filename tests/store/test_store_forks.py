@@ -11,16 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import CONFIG, fork, past, save, train
 from store_steps import claim, epoch, feed, finish, points, started
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError, StoreError
-from imgcls_lab.events import CheckpointSaved, DesiredState, Event, RunKind, RunState
+from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.forks import Fork
 from imgcls_lab.planning.lr_schedules import LR_SCHEDULES, learning_rate
 from imgcls_lab.planning.steps import ForkPoint, StepPlan
@@ -30,22 +30,6 @@ from imgcls_lab.store import Store, forking, rebuild
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.working_folders import HELD
-from tests.forkable import write_checkpoint
-
-CONFIG = {"root": "/data/digits", "model_flavour": "tiny", "epochs": 3, "lr": 1e-3}
-
-
-def save(store: Store, run_id: str, attempt: int, step: int, *links: str, batch: int = 0) -> CheckpointSaved:
-    name = f"checkpoints/a{attempt:03d}-s{step:08d}"
-    write_checkpoint(store.settings.run_dir(run_id) / name, step=step, epoch=step // 10, batch=batch)
-    return CheckpointSaved(step=step, epoch=step // 10, folder=name, links=links)
-
-
-def train(store: Store, run_id: str, events: Sequence[Event], state: RunState = RunState.SUCCEEDED) -> None:
-    claim(store)
-    (store.settings.run_dir(run_id) / "manifest.json").write_text("{}")
-    feed(store, run_id, 1, *events)
-    finish(store, run_id, 1, state)
 
 
 @pytest.fixture
@@ -60,15 +44,6 @@ def parent(store: Store) -> str:
     curve = [started(total=30), *points(1, 10), epoch(1, 0.5), *points(11, 30), epoch(3, 0.4, best=False)]
     train(store, run_id, [*curve, *saved])
     return run_id
-
-
-def fork(store: Store, parent: str, at: str = "best", **fields: object) -> str:
-    return store.runs.fork(parent, ForkRequest(at=at, fields=fields)).id
-
-
-def past(store: Store, run_id: str, tag: str = "loss/train") -> list[int]:
-    found = [each for each in store.metrics.series([run_id], [tag]).inherited if each.run_id == run_id]
-    return found[0].step if found else []
 
 
 def test_a_fork_holds_all_that_it_needs_of_its_parent(store: Store, parent: str) -> None:
