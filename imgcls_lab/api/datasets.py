@@ -18,6 +18,7 @@ from imgcls_lab.api.galleries import Gallery, Origin, ShownImage
 from imgcls_lab.api.problems import Problems, origin_of
 from imgcls_lab.api.revision_answers import Difference, Revision, Revisions
 from imgcls_lab.api.validation import one_of, request
+from imgcls_lab.config import takes_fields_of
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.image_table import SPLITS, Order
@@ -245,6 +246,7 @@ class Dataset:
         return revisions.export(self.name, out, revision=revision)
 
     # ── its entry in the registry ───────────────────────────────────────────────────────────────────────────
+    @takes_fields_of(DatasetEdit, kept=True)
     def edit(self, **changes: Unpack[DatasetChanges]) -> Self:
         """Change name, folder or description. Raises ForbiddenError, ConflictError, InputError.
 

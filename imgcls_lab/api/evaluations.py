@@ -15,6 +15,7 @@ from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.analysis.source import EvaluationSource
 from imgcls_lab.api.galleries import SHOWN_ROWS, Gallery, Origin, Shown, ShownImage, percent
 from imgcls_lab.api.validation import one_of, request
+from imgcls_lab.config import takes_fields_of
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
@@ -42,6 +43,7 @@ _SHOWN = {
     "confident_mistakes": "confident mistakes",
     "unsure": "unsure answers",
 }
+_ASKED = {*EvaluatedQuery.model_fields} - {"offset", "limit"}  # by whom wants images, not pages of them
 DENSE_CLASSES = 1000  # up to which its DataFrame is dense
 
 
@@ -228,10 +230,14 @@ class RunEvaluations(ABC):
     def _origin(self) -> Origin:
         return Origin(self._source().image_file, {"kind": "run", "id": self.id} if self._served else None)
 
+    @takes_fields_of(EvaluatedQuery, _ASKED)
     def images(self, n: int | None = None, **query: Any) -> Images:
-        """Images of an evaluation, or of the training set (`split="train"`), as `EvaluatedQuery` names them.
+        """Images of an evaluation, or of the training set (`split="train"`).
 
-        n: how many at most, by default all. Raises InputError, NotFoundError.
+        n: how many at most, by default all. epoch: by default the best, of train the last. label, predicted: names of
+        classes. low, high: bounds of the confidence, of train those of the label's probability. group: of train, how
+        an image was learnt. sort: loss, confidence or name; of train also mean or spread, over the epochs, of the
+        label's probability. Raises InputError, NotFoundError.
 
         >>> len(run.images(3, sort="confidence"))
         3
@@ -250,12 +256,13 @@ class RunEvaluations(ABC):
         title = f"{len(items):,} of {page.total:,} {_SHOWN[asked.show]} on {asked.split}/, by {asked.sort}"
         return Images(title, items, page.total, self._origin())
 
+    @takes_fields_of(EvaluatedQuery, _ASKED - {"show", "sort"})
     def mistakes(
         self, n: int | None = 20, *, by: str = "loss", split: str = "val", epoch: int | None = None, **query: Any
     ) -> Images:
         """Wrongly classified images, those of the largest loss first; by="confidence": the surest ones first.
 
-        n: how many at most, None for all; epoch: by default the best. query: label, predicted, low, high.
+        n: how many at most, None for all; epoch: by default the best. label, predicted, low, high: as for `images`.
 
         >>> set(run.mistakes(5, by="confidence").frame["correct"])
         {False}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast, get_args, overload
 from imgcls_lab.api import context
 from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.validation import one_of, request
+from imgcls_lab.config import takes_fields_of
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.plurals import counted
 from imgcls_lab.project_archive import Progress
@@ -73,6 +74,7 @@ class Projects(Shown, Sequence[ProjectView]):
             request(ProjectEdit, name=name, description=description, max_running=max_running)
         )
 
+    @takes_fields_of(ProjectEdit, kept=True)
     def edit(self, project: str, **changes: Unpack[ProjectChanges]) -> ProjectView:
         """Change name, description or max_running of a project. Raises NotFoundError, ForbiddenError, ConflictError.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 from imgcls_lab.api import context
 from imgcls_lab.api.galleries import Shown
 from imgcls_lab.api.validation import request
+from imgcls_lab.config import takes_fields_of
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ModelEdit, ModelView
 
@@ -81,6 +82,7 @@ class Models(Shown, Sequence[ModelView]):
         )  # fmt: skip
         return context.store().models.add(edit)
 
+    @takes_fields_of(ModelEdit, kept=True)
     def edit(self, model: str, **changes: Unpack[ModelChanges]) -> ModelView:
         """Change name, flavour, revision, load_pretrained or description. Raises NotFoundError, ForbiddenError.
 

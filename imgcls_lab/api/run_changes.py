@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from imgcls_lab.api.forks import RunForks
 from imgcls_lab.api.validation import request
+from imgcls_lab.config import takes_keywords
 from imgcls_lab.executor import client
+from imgcls_lab.run_changes import FIELDS
 from imgcls_lab.schemas import ChangeRequest, RunChange, RunDetail
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 class RunChanges(RunForks):
     """A run, as far as its settings can be changed while it trains."""
 
+    @takes_keywords(FIELDS, "float | None")
     def set(self, *, lr_factor: float | None = None, **changes: float | None) -> Self:
         """Change settings while it waits or trains; it obeys at its next step, and a kill loses none.
 

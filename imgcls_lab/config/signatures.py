@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from imgcls_lab.config.fields import GROUPS
@@ -35,10 +36,17 @@ def takes_fields(*, of_config: bool = False) -> Callable[[F], F]:
     of_config: the fields change a config that is there, so that it says their defaults. A field that the function has
     an argument of the same name for is left to that.
     """
+    return takes_fields_of(TrainConfig, kept=of_config)
+
+
+def takes_fields_of(
+    model: type[BaseModel], names: Container[str] | None = None, *, kept: bool = False
+) -> Callable[[F], F]:
+    """The same for the fields of any model, all or those of some names; kept: what is not given stays as it is."""
 
     def with_signature(function: F) -> F:
-        fields = _fields().values()
-        own = (each.replace(default=_OWN) if of_config or each.default is each.empty else each for each in fields)
+        fields = [each for name, each in _fields(model).items() if names is None or name in names]
+        own = [each.replace(default=_OWN) if kept or each.default is each.empty else each for each in fields]
         return _with(function, own)
 
     return with_signature
@@ -68,10 +76,10 @@ def _with(function: F, keywords: Iterable[inspect.Parameter]) -> F:
 def document(config: type[TrainConfig]) -> None:
     """Let `help` and `?` of the class itself show each field: its type and default, and what it means."""
     config.__doc__ = f"{inspect.cleandoc(config.__doc__ or '')}\n\n{fields_text()}"
-    config.__signature__ = inspect.Signature([*_fields().values()])
+    config.__signature__ = inspect.Signature([*_fields(config).values()])
 
 
-def _fields() -> dict[str, inspect.Parameter]:
+def _fields(model: type[BaseModel]) -> dict[str, inspect.Parameter]:
     return {
         name: inspect.Parameter(
             name,
@@ -79,7 +87,7 @@ def _fields() -> dict[str, inspect.Parameter]:
             default=inspect.Parameter.empty if item.is_required() else item.default,
             annotation=_Said(type_text(name, item)),
         )
-        for name, item in TrainConfig.model_fields.items()
+        for name, item in model.model_fields.items()
     }
 
 

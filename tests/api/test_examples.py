@@ -72,6 +72,12 @@ def test_it_has_an_example(name: str) -> None:
     assert ">>> " in (PUBLIC[name].__doc__ or ""), f"{name} has no example in its docstring"
 
 
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_tab_knows_all_of_its_arguments(name: str) -> None:
+    kinds = {each.kind for each in inspect.signature(PUBLIC[name]).parameters.values()}
+    assert inspect.Parameter.VAR_KEYWORD not in kinds, f"{name} does not say what its keywords are"
+
+
 @pytest.fixture(scope="module")
 def names(few: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A home with an executor, in which a run and a sweep have trained."""

@@ -82,6 +82,8 @@ def complete() -> Callable[[str], set[str]]:
         ("lab.runs(whe", "where="),
         ("lab.TrainConfig(label_sm", "label_smoothing="),
         ("lab.Run.resume(run, num_w", "num_workers="),
+        ("lab.Run.set(run, early_st", "early_stopping_patience="),
+        ("lab.Run.mistakes(run, pred", "predicted="),
     ],
 )
 def test_tab_knows_the_fields(complete: Callable[[str], set[str]], code: str, offered: str) -> None:
