@@ -1,4 +1,4 @@
-"""Five tasks by Tab and `?` alone, as one does them who knows pandas and transformers but not this package.
+"""Seven tasks by Tab and `?` alone, as one does them who knows pandas and transformers but not this package.
 
 The user of this test types no name that Tab did not offer before and no argument that `?` did not show; both are asked
 of the IPython that a kernel has.
@@ -7,6 +7,7 @@ of the IPython that a kernel has.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ class User:
 
     def __init__(self) -> None:
         self.shell = InteractiveShell()  # type: ignore[no-untyped-call]
-        self.pressed = 0
+        self.pressed = self.asked = 0
 
     def offered(self, code: str) -> list[str]:
         """What Tab offers at the end of some code: the whole line each time."""
@@ -54,6 +55,7 @@ class User:
 
     def asks(self, name: str, *words: str) -> None:
         """`name?`: the words must stand in what it shows."""
+        self.asked += 1
         shown = self.shell.object_inspect_text(name)  # type: ignore[no-untyped-call]
         text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", shown).split())
         missing = [word for word in words if word not in text]
@@ -68,7 +70,7 @@ def user(few: TrainConfig, own: Settings) -> User:
     return made
 
 
-def test_five_tasks_by_tab_and_question_mark(user: User) -> None:
+def test_seven_tasks_by_tab_and_question_mark(user: User, tmp_path: Path) -> None:
     # 1. train a model on a folder of images, at another learning rate
     user.asks("lab.launch", "Queue a run", "root: str", "lr: float", ">>> ", "lab.launch(root=")
     settings = "root=images, model_⇥(model_flavour=)model, load_⇥(load_pretrained=)False, ep⇥(epochs=)2, l⇥(lr=)2e-3"
@@ -84,7 +86,7 @@ def test_five_tasks_by_tab_and_question_mark(user: User) -> None:
 
     # 3. the images that it is most surely wrong about
     user.asks("run.mistakes", "confidence", ">>> ")
-    found = user.types("run.mis⇥(mistakes)(5, by='confidence')")
+    found = user.types("found = run.mis⇥(mistakes)(5, by='confidence'); found")
     assert not found.frame["correct"].any()
     assert "data:image/webp" in found._repr_mimebundle_()["text/html"]
 
@@ -100,4 +102,22 @@ def test_five_tasks_by_tab_and_question_mark(user: User) -> None:
     assert model.config.num_labels == 10
     answers = user.types("run.pre⇥(predict)(images + '/val/3')")
     assert len(answers) == 6
-    print(f"five tasks, {user.pressed} names by Tab, 6 questions")
+
+    # 6. one of those images has a wrong label: it is corrected, and the next run trains on that
+    user.asks("lab.dataset", "A data set by its name, number or folder", ">>> ")
+    user.types("data = lab.dat⇥(dataset)(images)")
+    user.asks("data.relabel", "Give images another class", "ids, or paths", ">>> ")
+    user.types("wrong = found.fra⇥(frame)['image'][0]")
+    user.types("made = data.rel⇥(relabel)(wrong, '7', mes⇥(message=)'it is a 7')")
+    assert user.types("made.fra⇥(frame)['label'].tolist()") == ["7"]
+    user.asks("run.retrain", "goes on from its best model", "by default the newest", "epochs: int", ">>> ")
+    later = user.types("later = run.retr⇥(retrain)(epo⇥(epochs=)1, name='corrected'); later.view")
+    assert later.data_revision == user.types("made.num⇥(number)")
+
+    # 7. the model as a folder for other programs
+    user.asks("run.export", "Write its best model for other programs", "hf, onnx or torch-export", ">>> ")
+    user.types("folder = run.exp⇥(export)('hf', ou⇥(out=)out)", out=str(tmp_path / "model"))
+    user.types("from transformers import AutoModelForImageClassification")
+    exported = user.types("AutoModelForImageClassification.from_pretrained(folder)")
+    assert exported.config.id2label == model.config.id2label
+    print(f"seven tasks, {user.pressed} names by Tab, {user.asked} questions")
