@@ -43,6 +43,7 @@ def test_notebooks_are_stored_with_what_they_show_and_with_stable_ids(path: Path
         kinds = set(output.get("data", {"text/plain": ""}))
         assert kinds & {"text/plain", "text/html", "image/svg+xml", "image/png"}
         assert not any("vnd." in kind for kind in kinds)
+        assert not re.search(r"<td>(None|NaN|NaT)</td>", output.get("data", {}).get("text/html", "")), "a dash is shown"
 
 
 PICTURE = re.compile(r"<svg|<img[^>]*src=\"data:image/")
