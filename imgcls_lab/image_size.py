@@ -17,6 +17,7 @@ from imgcls_lab.errors import DataError
 from imgcls_lab.imagefolder import FolderSummary
 from imgcls_lab.images import size_of
 from imgcls_lab.model_folder import ModelFileError
+from imgcls_lab.plurals import size_text
 
 DEFAULT_SIZE = 224  # px, of a model that says none
 MUCH = 2.0  # times smaller
@@ -41,8 +42,8 @@ def enlarging(found: FolderSummary, native: tuple[int, int] | None, edge: int | 
     return (
         f"The images are about {edge} px and the model was made for {large} px. With image_size empty they are "
         f"enlarged to {large} px: a step takes about {height * width / edge**2:.0f} times as long as at {edge} px, and "
-        f"cached images take about {_bytes(images * height * width * 3)} instead of {_bytes(images * edge**2 * 3)}. "
-        f"Set image_size, such as {smaller}, unless that is meant."
+        f"cached images take about {size_text(images * height * width * 3)} instead of "
+        f"{size_text(images * edge**2 * 3)}. Set image_size, such as {smaller}, unless that is meant."
     )
 
 
@@ -111,10 +112,3 @@ def path_in_cache(flavour: str, revision: str | None, name: str) -> str | None:
     except HFValidationError:
         return None
     return found if isinstance(found, str) else None
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count / 1e3:,.0f} kB"

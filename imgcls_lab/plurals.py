@@ -1,4 +1,4 @@
-"""Numbers as sentences need them: "1 image", "1,797 images", "93.4 %". Called wherever a sentence counts."""
+"""Numbers as sentences need them: "1 image", "1,797 images", "93.4 %", "98.0 MB". Called wherever a sentence counts."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def percent(fraction: float, digits: int = 0) -> str:
     """A part of a whole, with the space before the sign that the panel has, too."""
     return f"{100 * fraction:.{digits}f} %"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes."""
+    for unit, bytes_of_it in (("GB", 1e9), ("MB", 1e6)):
+        if count >= bytes_of_it:
+            return f"{count / bytes_of_it:,.1f} {unit}"
+    return f"{count / 1e3:,.0f} kB"

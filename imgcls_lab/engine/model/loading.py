@@ -22,10 +22,9 @@ from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
-from transformers.utils.hub import cached_file, extract_commit_hash
 
 from imgcls_lab import model_folder
-from imgcls_lab.config.model import WEIGHTS
+from imgcls_lab.engine.model import hub_files
 from imgcls_lab.engine.model.load_errors import needs_own_code, unloadable
 from imgcls_lab.engine.model.model_size import check_size
 from imgcls_lab.engine.model.processor_values import allowed_processor
@@ -38,7 +37,6 @@ _AUTO: Any = AutoModelForImageClassification
 _CONFIGS: Any = CONFIG_MAPPING
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _OLD_FIELDS = frozenset({"num_labels", "num_classes", "label_names", "torch_dtype", "out_features", "out_indices"})
-_SILENT: dict[str, Any] = {"_raise_exceptions_for_missing_entries": False}
 
 transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -76,7 +74,7 @@ def find_model(name: str, revision: str | None) -> ModelFiles:
         raise ModelError(f"The model folder “{expanded}” does not exist.")
     else:
         local = False
-        folder, commit = _download(name, revision)
+        folder, commit = hub_files.find(name, revision)
         expanded = name
     try:
         values = model_folder.read_files(folder)
@@ -90,22 +88,6 @@ def find_model(name: str, revision: str | None) -> ModelFiles:
 def refused(name: str, error: ModelFileError) -> ModelError:
     """What is wrong with a file of a model, as an error."""
     return ModelError(model_folder.refusal(name, error), reason="model_file", model=name, file=error.file)
-
-
-def _download(name: str, revision: str | None) -> tuple[Path, str | None]:
-    """The folder of a hub's model in the cache, and its commit. Everything comes from one commit. Raises ModelError."""
-    try:
-        found = cached_file(name, model_folder.CONFIG, revision=revision)
-        commit = extract_commit_hash(found, None) or revision
-        for file in model_folder.PROCESSORS:
-            cached_file(name, file, revision=commit, **_SILENT)
-        cached_file(
-            name, model_folder.ADAPTER, revision=commit, _raise_exceptions_for_connection_errors=False, **_SILENT
-        )
-    except Exception as error:  # the hub's and transformers' own
-        raise unloadable(name, error) from error
-    assert found is not None  # noqa: S101 - a missing config.json raises
-    return Path(found).parent, commit
 
 
 # ── config ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,13 +194,7 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
 def _weights(files: ModelFiles) -> dict[str, Path]:
     """The files of the weights, those of a hub downloaded. Raises ModelFileError, ModelError."""
     if not files.local:
-        try:
-            found = [cached_file(files.name, name, revision=files.commit, **_SILENT) for name in WEIGHTS]
-            if found[0] is None and found[1] is not None:
-                for name in model_folder.shards_of(files.folder):
-                    cached_file(files.name, name, revision=files.commit)
-        except OSError as error:
-            raise unloadable(files.name, error) from error
+        hub_files.fetch_weights(files.name, files.commit, files.folder)
     return model_folder.weights_of(files.folder)
 
 

@@ -21,6 +21,8 @@ def prepare(attempt: Attempt, plugin_record: plugins.Record) -> TrainState | Non
     plugin_record: the plugins in the run's folder, which are active.
     """
     resolved = resolve(attempt, plugin_record)
+    if resolved is None:
+        return None
     data = scan(attempt, resolved)
     if data is None:
         return None

@@ -35,6 +35,7 @@ from imgcls_lab.engine.optim.optimizers import check_optimizer
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training import forking, overlay, plugins
+from imgcls_lab.engine.training.fetch_weights import fetch_weights
 from imgcls_lab.engine.training.state import Attempt, ComputeSettings, planned_processes
 from imgcls_lab.engine.transforms.augment import crop_shape
 from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
@@ -90,8 +91,8 @@ class Resolved:
     plugin_record: plugins.Record
 
 
-def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
-    """Decide on a first attempt, or read what was decided. Raises ImgclsError.
+def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved | None:
+    """Decide on a first attempt, or read what was decided; None if stopped. Raises ImgclsError.
 
     plugin_record: the plugins in the run's folder, which are active.
     """
@@ -116,6 +117,8 @@ def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
     resume_checkpoint = checkpoint.newest_intact(folders.checkpoints, lambda text: recorder.notice(text, "warning"))
     earlier = EarlierAttempts(saved_manifest, resume_checkpoint)
     source = _find_model(attempt, earlier)
+    if not fetch_weights(attempt, source.flavour):
+        return None
     splits = _list_splits(config, source.spec, recipe)._replace(overlay=overlay.of_run(attempt, saved_manifest))
     if resume_checkpoint:
         _check_same_classes(resume_checkpoint, splits.summary.classes)
