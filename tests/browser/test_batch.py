@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import nbformat
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PICTURES, TOKEN, Desk, Lab
 from tests.browser.desk import STARTS
-from tests.browser.test_panel import launch, start_demo
+from tests.browser.test_panel import fill_in, launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -111,3 +113,35 @@ def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab:
     live.get_by_role("tab", name="Trials").click()
     live.locator(".imgcls-cell").first.click()
     expect(desk.main.locator(".imgcls-run[data-run-state=succeeded]")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_of_three_trials_by_halving_the_best_goes_on_as_the_same_run(desk: Desk) -> None:
+    start_demo(desk)
+    fill_in(desk, epochs="3")
+    desk.main.get_by_role("button", name="Try several values of a setting…").click()
+    desk.main.locator("[name=sweep-values]").fill("1e-4 .. 1e-2 log")
+    desk.main.locator("[name=strategy]").select_option("halving")
+    fill_in(desk, trials="3")
+    expect(desk.main.get_by_text("3 trials, 5 epochs together instead of 9")).to_be_visible()
+    button = desk.main.get_by_role("button", name="Launch", exact=True)
+    expect(button).to_be_enabled()
+    button.click()
+    expect(desk.main.get_by_text("The best third of each rung goes on")).to_be_visible(timeout=180_000)
+    sweep = desk.run_page("succeeded", timeout=600).get_attribute("data-run") or ""
+    expect(desk.main.locator(".imgcls-cell[data-trial]")).to_have_count(3)
+    expect(desk.main.locator(".imgcls-cell[data-state=pruned]")).to_have_count(2)
+    expect(desk.main.locator(".imgcls-cell[data-state=pruned]").first).to_contain_text("left at rung 1")
+    expect(desk.main.locator(".imgcls-way[data-way=left]")).to_have_count(2)
+    expect(desk.main.locator(".imgcls-way[data-way=best] circle")).to_have_count(2)
+    for theme in ("Dark", "Light"):
+        desk.choose_theme(f"JupyterLab {theme}")
+        for width in (1000, 1440):
+            desk.page.set_viewport_size({"width": width, "height": 900})
+            desk.quiet()
+            desk.page.screenshot(path=PICTURES / f"halving-{theme.lower()}-{width}.png")
+    desk.main.locator(".imgcls-cell[data-state=succeeded]").click()
+    expect(desk.run_page("succeeded")).not_to_have_attribute("data-run", sweep)
+    winner = desk.run_page("succeeded")
+    expect(winner).to_have_attribute("data-attempt", "2")  # it paused at the first rung, and went on from there
+    expect(desk.main.get_by_role("figure", name="Accuracy")).to_have_attribute("data-points", re.compile("^[36]$"))
