@@ -1,6 +1,7 @@
 // A sweep in a cell: where it stands, its trials as doors to their runs, and that a deleted one says so.
 import { act } from 'react';
 import { expect, it } from 'vitest';
+import { bestFirst } from '../../src/views/live/sweep_matrix';
 import { LiveSweep } from '../../src/views/live/live_sweep';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
@@ -69,12 +70,12 @@ async function show(answers: Record<string, () => unknown>) {
       </SourceProvider>,
     ),
   );
-  return went;
+  return { went, source };
 }
 
 it('shows its best so far, and each trial opens as its run', async () => {
   const run = { ...aRun({ id: 's1', kind: 'sweep', name: 'sweep of lr', state: 'succeeded' }) } as RunDetail;
-  const went = await show({ run: () => run, sweep: () => view });
+  const { went } = await show({ run: () => run, sweep: () => view });
   expect(host.textContent).toContain('2 of 2 trials');
   expect(host.textContent).toContain('75.0 %');
   const [first] = host.querySelectorAll<HTMLElement>('.imgcls-cell'); // the best stands first
@@ -101,7 +102,7 @@ it('a trial with replicates is a mean ± deviation, and unfolds to its runs', as
     best: 0,
   };
   const run = { ...aRun({ id: 's1', kind: 'sweep', state: 'running' }) } as RunDetail;
-  const went = await show({ run: () => run, sweep: () => sweep });
+  const { went } = await show({ run: () => run, sweep: () => sweep });
   expect(host.querySelector('.imgcls-sweep-standing')!.textContent).toContain('2 seeds each');
   expect(host.querySelector('.imgcls-sweep-standing')!.textContent).toContain('75.0 ± 7.1 %');
   const [best, other] = host.querySelectorAll<HTMLElement>('[data-trial]');
@@ -152,6 +153,35 @@ it('shows who went on at its rungs, and who was left or waits', async () => {
   expect(ways[2]!.querySelector('title')!.textContent).toBe('trial 1 · 60.0 % · 75.0 %'); // the best until the rung
   expect(host.querySelector('[data-trial="0"]')!.textContent).toContain('left at rung 1');
   expect(host.querySelector('[data-trial="2"]')!.textContent).toContain('waits at rung 1');
+});
+
+it('orders trials without a value by their rung, and those of one rung by how good they were', () => {
+  const left = (number: number, value: number, rung = 1) =>
+    trial(number, 0.1, { state: 'pruned', bracket: 0, rung, curve: [point(1, 0.9), point(2, value)] });
+  const waits = trial(5, 0.1, { state: 'waiting' });
+  const best = trial(6, 0.1, { value: 0.2 });
+  const trials = [left(0, 0.5), waits, left(1, 0.6), left(2, 0.1, 2), best, left(3, 0.7)];
+  const numbers = (part: Partial<Sweep>) =>
+    bestFirst({ ...halving, trials, ...part }, new Map([[6, 0]])).map(({ number }) => number);
+  expect(numbers({})).toEqual([6, 2, 3, 1, 0, 5]);
+  expect(numbers({ higher_is_better: false })).toEqual([6, 2, 0, 1, 3, 5]);
+});
+
+it('asks again when a trial, or a seed of one, is deleted of which it heard nothing before', async () => {
+  const run = { ...aRun({ id: 's1', kind: 'sweep', state: 'succeeded' }) } as RunDetail;
+  const seeds = [replicate(0, { value: 0.5 })];
+  const sweep = { ...view, trials: [...view.trials, trial(2, 0.3, { run_id: null, replicates: seeds })] };
+  const { source } = await show({ run: () => run, sweep: () => sweep });
+  const times = () => source.asked.filter(([name]) => name === 'sweep').length;
+  const remove = (id: string) =>
+    act(async () => source.on('runs').push({ kind: 'runs', changed: [], deleted: [id] } as never));
+  const first = times();
+  await remove('another');
+  expect(times()).toBe(first);
+  await remove('t1');
+  expect(times()).toBe(first + 1);
+  await remove('r0');
+  expect(times()).toBe(first + 2);
 });
 
 it('says that it was deleted', async () => {

@@ -53,11 +53,11 @@ function Row({ run, columns }: { run: Run; columns: readonly string[] }) {
 }
 
 export function LiveRuns({ query }: { query: RunsQuery }) {
-  const { runs, connection } = useRuns();
+  const { runs, deleted, connection } = useRuns();
   const { data, error, reload } = useQuery('runs', query);
-  // a run that came or went on to another state may belong to the list by now, or no longer
-  const mark = [...runs.values()].map(run => `${run.id} ${run.state} ${run.best?.epoch ?? ''}`).join();
-  useOnChange(mark, reload);
+  // a run that came, went on to another state or was deleted may belong to the list by now, or no longer
+  const marks = [...runs.values()].map(run => `${run.id} ${run.state} ${run.best?.epoch ?? ''}`);
+  useOnChange([...marks, ...deleted].join(), reload);
   const items = useMemo(
     () =>
       data?.items.map(run => {

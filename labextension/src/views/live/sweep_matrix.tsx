@@ -25,6 +25,21 @@ export function ranks(sweep: Sweep): Map<number, number> {
   );
 }
 
+/** The best first. Behind those that have a value stand the others: those of the highest rung, there the best so far. */
+export function bestFirst(sweep: Sweep, shades: ReadonlyMap<number, number>): Trial[] {
+  const keys = (trial: Trial): number[] => {
+    const last = trial.curve.at(-1)?.value;
+    const soFar = last == null ? -Infinity : sweep.higher_is_better ? last : -last;
+    return [shades.get(trial.number) ?? -1, trial.rung ?? 0, soFar];
+  };
+  const ordered = sweep.trials.map(trial => ({ trial, keys: keys(trial) }));
+  ordered.sort((a, b) => {
+    const place = a.keys.findIndex((key, i) => key !== b.keys[i]);
+    return place < 0 ? 0 : b.keys[place]! > a.keys[place]! ? 1 : -1;
+  });
+  return ordered.map(({ trial }) => trial);
+}
+
 const SO_FAR = new Set<Trial['state']>(['running', 'pruned']); // they show the last value of their curves
 
 interface CellProps {
@@ -166,10 +181,8 @@ export function Matrix({ sweep }: { sweep: Sweep }) {
 function Trials({ sweep, cells }: { sweep: Sweep; cells: ReturnType<typeof useCells> }) {
   const { shades } = cells;
   const names = Object.keys(sweep.space);
-  // without a value yet, those that have come to a higher rung stand first
-  const order = (trial: Trial) => shades.get(trial.number) ?? -1 / (1 + (trial.rung ?? 0));
   const [byValue, setByValue] = useState(true);
-  const trials = byValue ? [...sweep.trials].sort((a, b) => order(b) - order(a)) : sweep.trials;
+  const trials = byValue ? bestFirst(sweep, shades) : sweep.trials;
   return (
     <div className="imgcls-scroll">
       <div className="imgcls-tools">

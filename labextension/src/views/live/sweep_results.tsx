@@ -24,10 +24,12 @@ const PACE = 1500; // ms between two questions while it runs
 /** The sweep of a run, asked for again while it runs, when the run changes, and afterwards when a trial of it does. */
 function useSweep(run: RunDetail) {
   const { data, error, reload } = useQuery('sweep', { id: run.id });
-  const { runs } = useRuns();
+  const { runs, deleted } = useRuns();
   const active = isActive(run.state);
   const trials = active ? [] : (data?.trials ?? []);
-  const marks = trials.map(trial => runs.get(trial.run_id ?? '')?.revision ?? '');
+  const ids = trials.flatMap(trial => [trial.run_id, ...trial.replicates.map(each => each.run_id)]);
+  // the store holds no trial for long, so that one that is deleted may be in it neither before nor after
+  const marks = ids.map(id => (deleted.has(id ?? '') ? 'deleted' : (runs.get(id ?? '')?.revision ?? '')));
   useOnChange([run.state, run.revision, ...marks].join(), reload);
   usePoll(reload, PACE, active);
   return { sweep: data?.run_id === run.id ? data : undefined, error, reload };

@@ -10,12 +10,12 @@ import './project.css';
 
 export function ProjectPage({ id, onTitle, onClose }: PageProps & { id: number }) {
   const { data: detail, error, missing, reload } = useQuery('project', { id });
-  const { runs } = useRuns();
+  const { runs, deleted: gone } = useRuns();
   const [deleted, setDeleted] = useState(false);
   const marks = [...runs.values()]
     .filter(run => run.project_id === id)
     .map(run => `${run.id} ${run.state} ${run.best?.epoch}`);
-  useOnChange(marks.join(), reload); // one of its runs began, ended or became better
+  useOnChange([...marks, ...gone].join(), reload); // one of its runs began, ended, became better or was deleted
   const name = detail?.project.name;
   useTitle(name, onTitle);
   if (missing || deleted)
