@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgcls_lab.schemas.record_table import MISSING
+
 if TYPE_CHECKING:
     import pandas as pd
-
-MISSING = "–"
 
 
 def table_html(frame: pd.DataFrame) -> str:
