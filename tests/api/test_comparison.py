@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -81,6 +82,22 @@ def test_a_still_picture_draws_a_hundred_runs_no_two_alike() -> None:
     drawn = comparison_svg([(f"run {n}", each) for n, each in enumerate(series)], "accuracy", fraction=True)
     strokes = re.findall(r"<polyline points=\"[^\"]*\" fill=\"none\" ([^>]*)>", drawn)
     assert len(set(strokes)) == 100
+
+
+def test_the_sentence_of_a_difference_holds_the_bands_of_seeds_where_both_were_repeated(
+    few: TrainConfig, own: Settings
+) -> None:
+    alone = lab.launch(few.with_changes(lr=3e-3, seed=5))
+    before, after = (lab.launch(few.with_changes(lr=lr), replicates=2) for lr in (1e-3, 1e-2))
+    for one in (alone, before, after):
+        one.wait(timeout=240)
+    found = after[0].diff(before[0]).significance()
+    assert found.seeds is not None
+    for band, runs in zip(found.seeds, (after, before), strict=True):
+        values = [run.best.value for run in runs if run.best is not None]
+        assert (band.runs, band.mean, band.deviation) == (2, fmean(values), stdev(values))
+    assert str(found).count("of 2 seeds") == 2
+    assert after[0].diff(alone).significance().seeds is None
 
 
 def test_a_still_picture_keeps_what_sets_the_trials_apart() -> None:
