@@ -94,6 +94,16 @@ def test_a_folder_that_is_taken_and_a_python_that_is_not_here_are_refused(make_c
     assert not (tmp_path / "env").exists()
 
 
+def test_a_version_that_is_on_no_index_is_named_with_what_to_do(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(make_config(epochs=1), tmp_path / "run")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(ModelError, match=r"pip does not find \S+==\d.*conda") as missing:
+        reproduce(tmp_path / "run", tmp_path / "env", VerifyRequest(steps=5))
+    assert missing.value.reason == "not_on_index"
+
+
 @pytest.mark.parametrize(
     ("part", "value"),
     [
