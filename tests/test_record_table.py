@@ -29,6 +29,7 @@ def test_a_field_is_a_row_and_a_list_of_records_a_table() -> None:
     page = report(3)._repr_html_()
     shown = rows(page)
     assert (shown["split"], shown["step"], shown["epoch"]) == ("val", "15", MISSING)
+    assert (shown["left_out"], shown["calibration"]) == (MISSING, MISSING)
     assert (shown["accuracy"], shown["loss/val"]) == ("0.666667", MISSING)
     assert "<tr><td>&lt;b&gt;2</td><td>6</td><td>0.333333</td><td>–</td><td>0.5</td></tr>" in page
     assert "<b>" not in page

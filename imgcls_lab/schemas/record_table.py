@@ -55,7 +55,7 @@ def _more(count: int) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    if value is None:
+    if value is None or value in ([], {}):
         return MISSING
     if isinstance(value, Enum):
         return str(value.value)
