@@ -16,7 +16,7 @@ from imgcls_lab.audits.linear_heads import Labels
 from imgcls_lab.audits.neighbours import Floats, Neighbours
 
 MIN_SIMILARITY = 0.85  # cosine
-_GAP = 0.9  # of the logarithms of two distances: to the other image, and to the usual neighbour
+_GAP = 1.0  # of the logarithms of the distances to the other image and to the usual one; less finds no more variants
 _LEAST_NEIGHBOURS = 12  # fewer show no usual distance
 _LEAST_CLASS = 3  # neighbours of a very small class that are looked at
 _NOISE = 1e-4  # distances below are those of one image, rounded

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 MARK = "IMGCLS_TEST_CLUSTER"
 APART, APART_NET, APART_KIND = 4, "10.214.77", "APART"  # a node with a network, and a kind of GPU, of its own
 GPUS = 2  # of each node but the head
+OWN = (b"/site-packages/ray/", b"ray::DashboardAgent", b"ray::RuntimeEnvAgent", b"ray-dashboard-")  # Ray's own programs
 PORTS = (
     "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port",
     "node-manager-port", "object-manager-port",
@@ -143,8 +144,11 @@ class RayCluster:
         self._end(self.of_node(1))
 
     def clean(self, node: int) -> None:
-        """End what Ray left of a dead node, but no process of a run: those must end by themselves."""
-        self._end([pid for pid in self.of_node(node) if b"/site-packages/ray/" in _read(pid, "cmdline")])
+        """End what Ray left of a dead node, but no process of a run: those must end by themselves.
+
+        Its agents hold the ports that the node's next ones are given, and without agents a raylet dies.
+        """
+        self._end([pid for pid in self.of_node(node) if any(name in _read(pid, "cmdline") for name in OWN)])
 
     def close(self) -> None:
         for _ in range(3):
