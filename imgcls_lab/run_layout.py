@@ -70,6 +70,7 @@ INITIAL_MODEL = "initial_model"
 PARENT = "parent.json"
 PARENT_FOLDER = "parent"
 CERTIFICATE = "certificate.json"  # whether its steps were computed again to the last bit
+BISECTION = "bisection.json"  # of a task: where two runs part
 MIRRORED = ".mirror.json"  # what an object store has of the folder; it does not travel itself
 BEST = "best"
 LAST = "last"

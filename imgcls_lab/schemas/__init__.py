@@ -132,7 +132,15 @@ from imgcls_lab.schemas.projects import (
     ProjectExport,
     ProjectImport,
 )
-from imgcls_lab.schemas.proofs import Bisection, Certificate, Difference, ProofView, VerifyRequest
+from imgcls_lab.schemas.proofs import (
+    Bisection,
+    BisectionReply,
+    BisectRequest,
+    Certificate,
+    Difference,
+    ProofView,
+    VerifyRequest,
+)
 from imgcls_lab.schemas.recording import CodeRequest, PythonCode
 from imgcls_lab.schemas.registry import (
     ConfigEdit,

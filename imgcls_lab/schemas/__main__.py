@@ -26,7 +26,7 @@ from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.jobs import ArchiveView, JobView, ProjectArchiveRequest, ProjectImportRequest
 from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
 from imgcls_lab.schemas.projects import ProjectDeleteRequest, ProjectDeletion, ProjectDetail
-from imgcls_lab.schemas.proofs import ProofView, VerifyRequest
+from imgcls_lab.schemas.proofs import BisectionReply, BisectRequest, ProofView, VerifyRequest
 from imgcls_lab.schemas.recording import CodeRequest, PythonCode
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
@@ -88,6 +88,8 @@ class WireTypes(Wire):
     fork_preview: ForkPreview
     verify: VerifyRequest
     proof: ProofView
+    bisect: BisectRequest
+    bisection: BisectionReply
     change: ChangeRequest
     claim: ClaimView
     claim_request: ClaimRequest

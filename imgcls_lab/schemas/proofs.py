@@ -68,6 +68,19 @@ class VerifyRequest(Wire):
     at: str = Field("", max_length=MAX_NAME)
 
 
+class BisectRequest(Wire):
+    """against: the run that should be equal."""
+
+    against: str = Field(max_length=MAX_NAME)
+
+
+class BisectionReply(Wire):
+    """The newest task that searches for where two runs part, and what it has found; null where it has not."""
+
+    found: Bisection | None
+    task: RunView | None
+
+
 class ProofView(Wire):
     """The newest certificate of a run, null where there is none; and the newest task that computes it again."""
 

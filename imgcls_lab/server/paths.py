@@ -15,7 +15,7 @@ from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.events import RunKind
 from imgcls_lab.model_export import ExportTask
-from imgcls_lab.proofs import VerifyTask
+from imgcls_lab.proofs import proof_of
 from imgcls_lab.schemas import Choices, Range, RunDetail
 from imgcls_lab.settings import Settings
 from imgcls_lab.speed_trial import config_of
@@ -95,8 +95,8 @@ def configs_of(run: RunDetail) -> list[dict[str, Any]]:
     if run.kind is RunKind.TASK:
         if (trial := config_of(run.payload)) is not None:
             return [trial.model_dump(mode="json")]
-        if (verification := VerifyTask.of(run.payload)) is not None:
-            return [verification.config]
+        if (proof := proof_of(run.payload)) is not None:
+            return proof.configs
         return [(ExportTask.of(run.payload) or AuditTask.of(run.payload)).names()]
     request = run.payload.get("request")
     if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
@@ -114,9 +114,9 @@ def executes_code(run: RunDetail) -> bool:
     """Whether a run executes code that is not this package's: a notebook's, or plugins'."""
     if run.kind is RunKind.TRAIN:
         return names_code(run.config)
-    if run.kind is RunKind.TASK:  # a verification executes the plugins of its run
-        verification = VerifyTask.of(run.payload)
-        return verification is not None and names_code(verification.config)
+    if run.kind is RunKind.TASK:  # a proof executes the plugins of its runs
+        proof = proof_of(run.payload)
+        return proof is not None and any(names_code(config) for config in proof.configs)
     request = run.payload.get("request")
     if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
         return True

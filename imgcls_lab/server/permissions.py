@@ -63,6 +63,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/fork/preview": {"POST": _READS},  # of a request for a fork, which comes with it; nothing is changed
     "api/runs/ID/lineage": {"GET": _READS},
     "api/runs/ID/verification": {"GET": _READS, "POST": _LAUNCHES},  # the run's config may name plugins
+    "api/runs/ID/bisection": {"GET": _READS, "POST": _LAUNCHES},  # the config of either run may name plugins
     "api/runs/ID/changes": {"POST": _WRITES},  # of numbers alone: no field that names code or a path can be changed
     "api/runs/ID/claim": {"GET": _READS, "POST": _LAUNCHES},  # from then on what it holds can be executed
     "api/runs/ID/log": {"GET": _READS},

@@ -18,6 +18,7 @@ from imgcls_lab.errors import NotFoundError
 from imgcls_lab.schemas import (
     ActionRequest,
     AuditRequest,
+    BisectRequest,
     BoardRequest,
     ChangeRequest,
     CheckpointModel,
@@ -75,6 +76,7 @@ CODE: dict[tuple[str, str], Recorded] = {
     ("POST", "api/runs/ID/retrain"): Recorded(runs.retrain, RetrainRequest),
     ("POST", "api/runs/ID/fork"): Recorded(runs.fork, ForkRequest),
     ("POST", "api/runs/ID/verification"): Recorded(runs.verify, VerifyRequest),
+    ("POST", "api/runs/ID/bisection"): Recorded(runs.bisect, BisectRequest),
     ("POST", "api/runs/ID/claim"): Recorded(runs.claim),
     ("DELETE", "api/runs/ID/checkpoints/ID"): Recorded(runs.delete_checkpoint),
     ("POST", "api/notebooks"): Recorded(runs.launch_notebook, NotebookRequest),

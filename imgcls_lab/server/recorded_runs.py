@@ -9,6 +9,7 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.run_layout import BEST
 from imgcls_lab.schemas import (
     ActionRequest,
+    BisectRequest,
     BoardRequest,
     ChangeRequest,
     Choices,
@@ -168,6 +169,11 @@ def verify(recording: Recording, ids: Ids, request: VerifyRequest) -> str:
     steps = request.steps if request.steps != VerifyRequest.model_fields["steps"].default else None
     at = recording.checkpoint(ids[0], request.at, by_step=True) if request.at else None
     return call(f"{run}.verify", steps=steps, at=at)
+
+
+def bisect(recording: Recording, ids: Ids, request: BisectRequest) -> str:
+    run, other = recording.runs([ids[0], request.against], ready=True)
+    return call(f"{run}.bisect", other)
 
 
 def _fields(fields: dict[str, Any], taken: set[str]) -> dict[str, Any]:

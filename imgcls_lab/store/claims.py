@@ -21,7 +21,7 @@ from imgcls_lab import run_changes, signing
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, RunKind
-from imgcls_lab.proofs import VERIFY
+from imgcls_lab.proofs import BISECT, VERIFY
 from imgcls_lab.run_layout import CONFIG, RUN_INFO, SOURCE, write_atomic
 from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas import ClaimedFile, ClaimView, RunDetail, RunView
@@ -116,8 +116,10 @@ def named_plugins(run: Run | RunDetail) -> list[str]:
     """The plugins that a training's config names, or that any trial of a sweep gets, in whatever form they stand."""
     if run.kind == RunKind.TRAIN:
         given = [run.config.get(PLUGINS)]
-    elif run.kind == RunKind.TASK:  # a verification executes those of its run
-        given = [_mapping(_mapping(run.payload.get(VERIFY)).get("config")).get(PLUGINS)]
+    elif run.kind == RunKind.TASK:  # a proof executes those of its runs
+        both = _mapping(run.payload.get(BISECT)).get("runs")
+        proved = [run.payload.get(VERIFY), *(both if isinstance(both, list) else ())]
+        given = [_mapping(_mapping(each).get("config")).get(PLUGINS) for each in proved]
     else:
         request = _mapping(run.payload.get("request")) if run.kind == RunKind.SWEEP else {}
         base, space = _mapping(request.get("base")), _mapping(request.get("space"))

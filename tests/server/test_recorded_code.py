@@ -219,6 +219,12 @@ async def test_numbers_of_launches_that_are_under_way_are_not_given_again(api: A
     assert (await api("POST", "code", {**body, "variables": held})).json["variable"] == "run_1"
 
 
+async def test_a_search_for_where_two_runs_part_names_both(api: Api, store: Store, config: dict[str, Any]) -> None:
+    one, other = (store.runs.submit(SubmitRequest(config={**config, "seed": seed})).id for seed in (1, 2))
+    body = {"verb": "POST", "path": f"runs/{one}/bisection", "body": {"against": other}}
+    assert (await api("POST", "code", body)).json["code"] == f'lab.run("{one}").bisect(lab.run("{other}"))'
+
+
 async def test_what_is_not_recorded_has_no_code(api: Api, store: Store) -> None:
     for verb, path in (("POST", "alerts/dismiss"), ("POST", "executor/stop"), ("DELETE", "views/1")):
         reply = await api("POST", "code", {"verb": verb, "path": path, "body": {}})

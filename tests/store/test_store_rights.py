@@ -101,6 +101,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
         (Runs, "change"): lambda: runs.change(of.run.id, ChangeRequest(fields={"epochs": 7})),
         (Runs, "fork"): lambda: runs.fork(of.run.id, ForkRequest()),
         (Proofs, "verify"): lambda: store.proofs.verify(of.run.id),
+        (Proofs, "bisect"): lambda: store.proofs.bisect(of.run.id, of.run.id),
         (Runs, "set_desired_state"): lambda: runs.set_desired_state(of.run.id, DesiredState.STOP),
         (Runs, "resume"): lambda: runs.resume(of.run.id),
         (Runs, "claim"): lambda: runs.claim(of.run.id),
@@ -156,7 +157,7 @@ READS = {
     Events: {"list"},
     MetricReader: {"series", "points_since"},
     Users: {"list", "get"},
-    Proofs: {"view"},
+    Proofs: {"view", "bisection"},
     Revisions: {"list", "newest", "overlay", "for_config", "diff", "since"},
 }
 # They refuse run after run, in their answer: `test_of_many_runs_those_of_others_stay`.

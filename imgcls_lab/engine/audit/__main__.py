@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Literal
 
-from imgcls_lab import model_export, signing
+from imgcls_lab import model_export, run_layout, signing
 from imgcls_lab.audits.task import AuditTask
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.audit.events import AuditEvents
@@ -21,6 +21,7 @@ from imgcls_lab.engine.audit.pipeline import Audit
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.inference import export as engine_export
 from imgcls_lab.engine.inference import validated
+from imgcls_lab.engine.proofs.bisect import Named, bisect
 from imgcls_lab.engine.proofs.verify import verify
 from imgcls_lab.engine.training import attempt_context, interrupts
 from imgcls_lab.engine.training.speed_trial import measure
@@ -28,7 +29,7 @@ from imgcls_lab.errors import ConflictError, DataError, DiskFullError, ImgclsErr
 from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Metrics, Notice, Phase, Stopped
 from imgcls_lab.model_export import ExportTask
 from imgcls_lab.plurals import counted
-from imgcls_lab.proofs import VerifyTask
+from imgcls_lab.proofs import BisectTask, VerifyTask
 from imgcls_lab.run_layout import RUN_INFO
 from imgcls_lab.settings import Settings
 from imgcls_lab.speed_trial import SECONDS, config_of
@@ -37,7 +38,7 @@ from imgcls_lab.speed_trial import SECONDS, config_of
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m imgcls_lab.engine.audit",
-        description="Do a task: audit, speed trial, export or verification.",
+        description="Do a task: audit, speed trial, export, verification or bisection.",
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
@@ -80,6 +81,8 @@ def _audit(folder: Path, events: EventWriter, progress: AuditEvents, stop: threa
         return True
     if (verification := VerifyTask.of(payload)) is not None:
         return _verify(verification, events, progress, stop)
+    if (bisection := BisectTask.of(payload)) is not None:
+        return _bisect(bisection, folder, events, progress, stop)
     task = AuditTask.of(payload)
     print(f"Audit of “{task.dataset}” in {task.root}", flush=True)
     events.write(Began())
@@ -108,18 +111,28 @@ def _verify(task: VerifyTask, events: EventWriter, progress: AuditEvents, stop: 
     """Compute steps of a run again. Whether it was done to its end."""
     print(f"Verification of “{task.title}”", flush=True)
     events.write(Began())
-
-    def on_phase(name: str, done: int, total: int) -> None:
-        progress.step = done
-        progress.say(name, done, total)
-
     try:
-        found = verify(Path(task.folder), task.request, on_phase=on_phase, stopped=stop.is_set)
+        found = verify(Path(task.folder), task.request, on_phase=progress.say, stopped=stop.is_set)
     except JobCancelledError:
         return False
     print(found.sentence, flush=True)
     level: Literal["info", "warning"] = "info" if found.identical else "warning"
     events.write(Notice(level=level, text=f"{found.sentence} {found.remedy}".strip()))
+    return True
+
+
+def _bisect(task: BisectTask, folder: Path, events: EventWriter, progress: AuditEvents, stop: threading.Event) -> bool:
+    """Search for where two runs part, and write it into the folder of the task. Whether it was done to its end."""
+    one, other = (Named(Path(each.folder), each.title) for each in task.runs)
+    print(f"Where “{one.name}” and “{other.name}” part", flush=True)
+    events.write(Began())
+    try:
+        found = bisect(one, other, on_phase=progress.say, stopped=stop.is_set)
+    except JobCancelledError:
+        return False
+    run_layout.write_atomic(folder / run_layout.BISECTION, found.model_dump_json(indent=1))
+    print(found.sentence, flush=True)
+    events.write(Notice(level="info" if found.first_step is None else "warning", text=found.sentence))
     return True
 
 

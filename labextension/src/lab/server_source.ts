@@ -150,6 +150,10 @@ export function queryCall(kind: Query, params: unknown): Call {
     }
     case 'verification':
       return get(`runs/${part((params as Params['verification']).id)}/verification`);
+    case 'bisection': {
+      const { id, against } = params as Params['bisection'];
+      return get(`runs/${part(id)}/bisection`, { against });
+    }
     case 'inference':
       return get('inference');
     case 'job':
@@ -193,6 +197,10 @@ function commandCall(name: Command, args: unknown): Call {
     case 'fork': {
       const { id, ...body } = args as Args['fork'];
       return { verb: 'POST', path: `runs/${part(id)}/fork`, body };
+    }
+    case 'bisect': {
+      const { id, ...body } = args as Args['bisect'];
+      return { verb: 'POST', path: `runs/${part(id)}/bisection`, body };
     }
     case 'verify': {
       const { id, ...body } = args as Args['verify'];

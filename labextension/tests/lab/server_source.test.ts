@@ -12,6 +12,7 @@ describe('a question about a run goes to its own route', () => {
     ['lineage', 'lineage'],
     ['forkPreview', 'fork/preview'],
     ['verification', 'verification'],
+    ['bisection', 'bisection'],
     ['manifest', 'manifest'],
     ['codeChanges', 'code'],
     ['report', 'report'],

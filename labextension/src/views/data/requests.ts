@@ -8,6 +8,8 @@ import type {
   AuditEvent,
   AuditRequest,
   Audit,
+  BisectionReply,
+  BisectRequest,
   BoardRequest,
   Board,
   CachedModel,
@@ -259,6 +261,8 @@ export type Params = {
   forkPreview: { id: string } & ForkRequest;
   /** The certificate of a run, and the task that computes it again. */
   verification: { id: string };
+  /** Where two runs part, and the task that searches for it. */
+  bisection: { id: string } & BisectRequest;
   /** What the process that applies models to single images does. */
   inference: Record<string, never>;
   /** `id`: what a `FolderEntry` has; without it the allowed roots, `of` data sets or of models, too. */
@@ -323,6 +327,7 @@ export type Result = {
   lineage: Run[];
   forkPreview: ForkPreview;
   verification: Proof;
+  bisection: BisectionReply;
   inference: Inference;
   folders: FolderPage;
   folderAt: FolderPage;
@@ -347,6 +352,7 @@ export type Args = {
   fork: { id: string } & ForkRequest;
   /** Compute steps of a run again, by a task that is queued. */
   verify: { id: string } & VerifyRequest;
+  bisect: { id: string } & BisectRequest;
   /** Change settings while it waits or trains. */
   change: { id: string } & ChangeRequest;
   /** What the run's best model says of a file that the page has. */
@@ -416,6 +422,7 @@ export type Reply = {
   retrain: Queued;
   fork: Queued;
   verify: Run;
+  bisect: Run;
   change: Run;
   predict: TriedImage;
   'runs.edit': EditedRun;

@@ -29,6 +29,8 @@ export interface WireTypes {
   fork_preview: ForkPreview;
   verify: VerifyRequest;
   proof: Proof;
+  bisect: BisectRequest;
+  bisection: BisectionReply;
   change: ChangeRequest;
   claim: Claim;
   claim_request: ClaimRequest;
@@ -569,6 +571,36 @@ export interface Certificate {
 export interface Difference {
   kind: 'config' | 'threads' | 'precision' | 'device' | 'hardware' | 'data' | 'package' | 'code' | 'model';
   text: string;
+}
+/**
+ * against: the run that should be equal.
+ */
+export interface BisectRequest {
+  against: string;
+}
+/**
+ * The newest task that searches for where two runs part, and what it has found; null where it has not.
+ */
+export interface BisectionReply {
+  found: Bisection | null;
+  task: Run | null;
+}
+/**
+ * Where two runs that should be equal part, and why. one, other: their ids.
+ *
+ * first_step: the first that differs, null where none does; after_step: of what is recorded, the last that is the
+ * same; replays: how often steps were computed again for it; part: what differs first in that step.
+ */
+export interface Bisection {
+  one: string;
+  other: string;
+  first_step: number | null;
+  after_step: number;
+  replays: number;
+  part: '' | 'start' | 'batch' | 'image' | 'rate' | 'module' | 'gradient' | 'parameter' | 'unknown';
+  name: string;
+  differences: Difference[];
+  sentence: string;
 }
 /**
  * Settings that a run which trains has from its next step on. lr_factor: on its learning rate.

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from 'react';
 import { isActive, type Comparison, type Run } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
+import { BisectionCard } from '../compare/bisection';
 import { CodeCard } from '../compare/code_difference';
 import { CompareCharts } from '../compare/compare_charts';
 import { CompareHead } from '../compare/compare_head';
@@ -188,6 +189,7 @@ function Compared({ comparison = NOTHING, choosing, onChoosing, onSwap, children
         {runs.length > COLUMNS_UP_TO && <RunRows {...{ columns, facts, left }} note={sameText(comparison)} />}
         <CodeCard comparison={comparison} />
         <ImageChangesCard comparison={comparison} />
+        <BisectionCard comparison={comparison} />
         {shown && <Charts {...{ comparison, groups, ways, left }} by={way} onGroup={setBy} />}
         {verdict.data && <FlipsCard flips={verdict.data} />}
         {runs.length > 2 && (

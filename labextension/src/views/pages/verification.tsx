@@ -3,13 +3,13 @@ import { useId, useState } from 'react';
 import { placeOf } from '../forms/fork_form';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
-import { isActive, type Certificate, type Run, type RunDetail } from '../data/types';
+import { isActive, type Certificate, type RunDetail } from '../data/types';
 import { usePoll } from '../data/use_poll';
 import { useAction, useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
 import { moment, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
-import { NameLink } from '../ui/name_link';
+import { TaskFailed, TaskUnderWay } from '../ui/task_under_way';
 import '../ui/layout.css';
 import '../ui/toolbar.css';
 import './verification.css';
@@ -48,20 +48,6 @@ function Result({ certificate: found }: { certificate: Certificate }) {
       )}
       {found.remedy && <p>{found.remedy}</p>}
     </div>
-  );
-}
-
-function UnderWay({ task, onStop }: { task: Run; onStop: () => void }) {
-  const total = task.total_steps ?? 0;
-  return (
-    <p className="imgcls-tools" role="status">
-      <span>
-        {task.state === 'running'
-          ? `${task.phase ?? 'starting'}${total > 0 ? ` · ${task.step} of ${total}` : ''}`
-          : 'waiting for a device…'}
-      </span>
-      <Button onClick={onStop}>Cancel</Button>
-    </p>
   );
 }
 
@@ -145,13 +131,9 @@ export function Verification({ run }: { run: RunDetail }) {
       {run.may_change && !active && (
         <Choice run={run} onVerify={(steps, at) => void start(steps, at)} busy={busy !== null} />
       )}
-      {active && <UnderWay task={task} onStop={() => void stop()} />}
+      {active && <TaskUnderWay task={task} onStop={() => void stop()} />}
       <Problem>{error ?? unread}</Problem>
-      {failed && (
-        <Problem>
-          {task.message} <NameLink name="Its log" to={{ view: 'run', id: task.id }} />
-        </Problem>
-      )}
+      {failed && <TaskFailed task={task} />}
       {data?.certificate && <Result certificate={data.certificate} />}
     </section>
   );
