@@ -64,6 +64,7 @@ BENCHMARKS = (
     Benchmark("memory", "Memory of daemon and server"),
     Benchmark("audit", "The audit of 100,000 images, after the features", quick=True),
     Benchmark("scale", "100,000 images in 1,000 classes"),
+    Benchmark("search", "A search, in epochs: random, TPE, ASHA, halving", quick=True),
     Benchmark("lives", "Start, first event and end of a run", quick=True),
     Benchmark("cluster", "1,000 nodes and 100,000 waiting runs", quick=True),
 )  # fmt: skip

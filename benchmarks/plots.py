@@ -1,12 +1,15 @@
-"""The two plots of docs/performance.md, drawn from the results by `python -m benchmarks.table`.
+"""The plots of docs/performance.md, drawn from the results by `python -m benchmarks.table`.
 
-One shows how many images a second a training passes, beside what people use today; the other how much of each target
-is used. Grey on nothing, so that they read on a light page and on a dark one.
+One shows how many images a second a training passes, beside what people use today; one how much of each target is
+used; and one the regret of searches against their epochs. Grey on nothing, so that they read on a light page and on a
+dark one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,14 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def draw(results: list[dict[str, Any]], folder: Path) -> None:
-    """Write throughput.svg and targets.svg."""
+def draw(results: list[dict[str, Any]], means: Mapping[str, Sequence[float]] | None, folder: Path) -> None:
+    """Write throughput.svg, targets.svg and search.svg. means: of searches, the regret after each epoch."""
     with mpl.rc_context(STYLE):
-        throughput(results).savefig(folder / "throughput.svg", transparent=True, metadata={"Date": None})
-        targets(results).savefig(folder / "targets.svg", transparent=True, metadata={"Date": None})
+        figures = {"throughput": throughput(results), "targets": targets(results)}
+        if means is not None:
+            figures["search"] = search(means)
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.svg", transparent=True, metadata={"Date": None})
 
 
 def throughput(results: list[dict[str, Any]]) -> Figure:
@@ -85,6 +91,37 @@ def targets(results: list[dict[str, Any]]) -> Figure:
     axes.axvline(100, color=GREY, linewidth=1, linestyle="--")
     axes.set_xlim(0, CLIP + 10)
     return figure
+
+
+def search(means: Mapping[str, Sequence[float]]) -> Figure:
+    """The regret of each search after each epoch; ours in colour, and the name at the end of each line."""
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    axes = figure.subplots()
+    least = min(regret for curve in means.values() for regret in curve if regret > 0)
+    ends = []
+    for (name, curve), style in zip(means.items(), itertools.cycle(("-", "--", "-.", ":"))):
+        halves = name.startswith(("halving", "hyperband"))
+        colour = (OURS if name.startswith("halving") else SHORT) if halves else THEIRS
+        heights = [max(regret, least / 2) for regret in curve]  # a regret of 0 is at the bottom
+        axes.plot(range(1, len(curve) + 1), heights, color=colour, linestyle=style, linewidth=2 if halves else 1.5)
+        ends.append((heights[-1], name, colour))
+    axes.set_yscale("log")
+    axes.set_xlim(1, max(map(len, means.values())))
+    axes.set_xlabel("epochs of all trials")
+    axes.set_ylabel("loss above that of the best trial")
+    _name_ends(axes, sorted(ends))
+    return figure
+
+
+def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Names right of the lines, the lowest first; one above the other where the ends are close."""
+    low, high = (math.log10(limit) for limit in axes.get_ylim())
+    place = -1.0
+    for height, name, colour in ends:
+        place = max((math.log10(height) - low) / (high - low), place + 0.06)
+        axes.annotate(
+            name, (1.01, place), xycoords="axes fraction", color=colour if colour != THEIRS else GREY, va="center"
+        )
 
 
 def _room(bars: int) -> tuple[Figure, Axes]:

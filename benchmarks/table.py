@@ -50,7 +50,9 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         return 0 if new == old else 1
     PAGE.write_text(new)
-    plots.draw(results, PAGE.parent / "pictures")
+    searched = frame.RESULTS / "search-regrets.json"
+    means = json.loads(searched.read_text())["means"] if searched.exists() else None
+    plots.draw(results, means, PAGE.parent / "pictures")
     return 0
 
 

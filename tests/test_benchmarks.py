@@ -61,9 +61,13 @@ def test_the_plots_show_who_trains_how_fast_and_what_a_figure_uses_of_its_target
         frame.reported("Trainer", 800, "images/s"),
     ]
     saved = [{**line.__dict__, "verdict": line.verdict} for line in lines]
-    plots.draw([{"title": "Training, on a processor without bf16", "lines": saved}], tmp_path)
+    means = {"random": [2.0, 1.0, 0.5], "halving, 27 trials": [2.0, 0.1, 0.0]}
+    plots.draw([{"title": "Training, on a processor without bf16", "lines": saved}], means, tmp_path)
     assert "tiny ResNet, 28 px, without bf16: Trainer" in (tmp_path / "throughput.svg").read_text()
     targets = (tmp_path / "targets.svg").read_text()
     assert "120 %" in targets
     assert "40 %" in targets
     assert targets.count(plots.SHORT) == 1
+    searches = (tmp_path / "search.svg").read_text()
+    assert all(f">{name}<" in searches for name in means)
+    assert plots.OURS in searches
