@@ -106,7 +106,7 @@ export function Contour({ sweep }: { sweep: Sweep }) {
   const without = (other: string) => names.filter(name => name !== other);
   return (
     <section className="imgcls-card imgcls-sweep-plot">
-      <h3>
+      <h3 className="imgcls-sweep-choices">
         Contour <Choice sweep={sweep} label="Across" names={without(up)} value={across} onChange={setFirst} />{' '}
         × <Choice sweep={sweep} label="Upwards" names={without(across)} value={up} onChange={setSecond} />
       </h3>

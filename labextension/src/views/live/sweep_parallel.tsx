@@ -6,17 +6,30 @@ import { BOTTOM, HEIGHT, TOP, doneOf, scaleOf, titleOf, y, type Done } from './s
 import './sweep_parallel.css';
 
 const SIDE = 24; // px beside the first and the last axis
-const ANCHORS = { '-1': 'start', 0: 'middle', 1: 'end' } as const;
+const LETTER = 6.2; // px
 
-/** An axis with its title. `end`: -1 the first, 1 the last. */
-const Axis = ({ title, x, end }: { title: string; x: number; end: -1 | 0 | 1 }) => (
-  <g className="imgcls-axes">
-    <path d={`M${x},${TOP + 4} V${HEIGHT - BOTTOM}`} />
-    <text x={x} y={HEIGHT - 8} textAnchor={ANCHORS[end]}>
-      {title.length > 14 ? `${title.slice(0, 13)}…` : title}
-    </text>
-  </g>
-);
+interface AxisProps {
+  title: string;
+  x: number;
+  anchor: 'start' | 'middle' | 'end';
+  /** px to the next axis. */
+  apart: number;
+  /** Its title stands above it, since it would cover those of its neighbours. */
+  above: boolean;
+}
+
+function Axis({ title, x, anchor, apart, above }: AxisProps) {
+  const most = Math.max(4, Math.floor((1.3 * apart) / LETTER)); // one from its end on, beside one around its axis
+  return (
+    <g className="imgcls-axes">
+      <title>{title}</title>
+      <path d={`M${x},${TOP + 4} V${HEIGHT - BOTTOM}`} />
+      <text x={x} y={above ? TOP - 1 : HEIGHT - 8} textAnchor={anchor}>
+        {title.length > most ? `${title.slice(0, most - 1)}…` : title}
+      </text>
+    </g>
+  );
+}
 
 /** Each trial as a line through its parameters to its value; the better, the stronger. */
 export function Parallel({ sweep }: { sweep: Sweep }) {
@@ -27,12 +40,15 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
   const values = scaleOf(done.map(trial => trial.value));
   const good = (trial: Done) =>
     sweep.higher_is_better ? values.at(trial.value) : 1 - values.at(trial.value);
+  const titles = [...names.map(name => titleOf(sweep, name)), metricTitle(sweep.metric)];
   const sorted = [...done].sort((a, b) => good(a) - good(b));
   return (
-    <Card title="Parallel coordinates">
+    <Card wide title="Parallel coordinates">
       <Drawing label="Parallel coordinates">
         {width => {
-          const column = (index: number) => SIDE + (index * (width - 2 * SIDE)) / names.length;
+          const apart = (width - 2 * SIDE) / names.length;
+          const tight = titles.some(title => title.length * LETTER > 0.6 * apart);
+          const column = (index: number) => SIDE + index * apart;
           return (
             <>
               {sorted.map(trial => (
@@ -48,8 +64,14 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
                   <title>{`trial ${trial.number}: ${metric(sweep.metric, trial.value)}`}</title>
                 </polyline>
               ))}
-              {[...names.map(name => titleOf(sweep, name)), metricTitle(sweep.metric)].map((title, i) => (
-                <Axis key={i} {...{ title }} x={column(i)} end={i === 0 ? -1 : i === names.length ? 1 : 0} />
+              {titles.map((title, i) => (
+                <Axis
+                  key={i}
+                  {...{ title, apart }}
+                  x={column(i)}
+                  anchor={i === 0 ? 'start' : i === names.length ? 'end' : 'middle'}
+                  above={tight && i % 2 === 1}
+                />
               ))}
             </>
           );

@@ -11,9 +11,19 @@ import './sweep_plot.css';
 /** A value at the end of an axis. */
 export const endText = (value: unknown): string => (value == null ? '' : parameterText(value));
 
-export function Card({ title, note, children }: { title: string; note?: string; children: ReactNode }) {
+interface CardProps {
+  title: string;
+  note?: string;
+  /** It takes all the room beside it. */
+  wide?: boolean;
+  children: ReactNode;
+}
+
+export function Card({ title, note, wide = false, children }: CardProps) {
   return (
-    <section className="imgcls-card imgcls-sweep-plot">
+    <section
+      className={wide ? 'imgcls-card imgcls-sweep-plot imgcls-sweep-wide' : 'imgcls-card imgcls-sweep-plot'}
+    >
       <h3>
         {title} {note && <span className="imgcls-muted">{note}</span>}
       </h3>

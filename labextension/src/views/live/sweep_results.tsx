@@ -123,9 +123,9 @@ export function SweepTab({ run, plots }: { run: RunDetail; plots: boolean }) {
         <div className="imgcls-plots">
           <History sweep={sweep} />
           <Importance sweep={sweep} />
-          <Parallel sweep={sweep} />
           <Slices sweep={sweep} />
           <Contour sweep={sweep} />
+          <Parallel sweep={sweep} />
           <Timeline sweep={sweep} />
         </div>
       ) : (

@@ -53,6 +53,7 @@ export function Timeline({ sweep }: { sweep: Sweep }) {
         </span>
       </h3>
       <svg
+        className="imgcls-sweep-timeline"
         viewBox={`0 0 ${WIDTH} ${lanes.length * height}`}
         preserveAspectRatio="none"
         style={{ '--imgcls-lanes': lanes.length } as React.CSSProperties}
