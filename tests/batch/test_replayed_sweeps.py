@@ -56,6 +56,7 @@ def test_a_pruner_ends_trials_between_two_epochs(tmp_path: Path) -> None:
     assert 9 + 8 <= len(seen) < 9 * 9
 
 
+@pytest.mark.slow
 def test_halving_is_at_a_quarter_of_the_epochs_where_random_search_ends(tmp_path: Path) -> None:
     curves = Curves.read(CURVES)
     after: dict[str, list[float]] = {RANDOM: [], HALVING: []}
