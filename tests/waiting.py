@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
+import os
 import random
 import socket
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def until(
@@ -20,13 +23,23 @@ def until(
 
 
 def free_port() -> int:
-    """A TCP port of this host that is free, and that no connection takes by itself before its server listens.
+    """A TCP port of this host that is free, that no connection takes by itself, and that no other test is given.
 
     Linux takes the ports of outgoing connections from 32768 up. A busy test has thousands of them, so a port that the
-    system chooses may be another's when a server begins, and again when a killed one comes back.
+    system chooses may be another's when a server begins, and again when a killed one comes back. Between the choice
+    and its server's first breath a minute may pass: a lock keeps the port this process's until that ends. The chance
+    is the system's, since a training in the test seeds that of `random`: two workers would be given the same ports.
     """
+    folder = Path(tempfile.gettempdir()) / f"imgcls-test-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
     while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        lock = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("", port))
+        except OSError:  # another test's, or another program's
+            os.close(lock)
+        else:
             return port

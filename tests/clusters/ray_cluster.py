@@ -47,8 +47,6 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.homes = Path(tempfile.mkdtemp(prefix="homes-", dir="/tmp"))  # every user may write Ray's own folder
         self.port, self.dashboard = free_port(), free_port()
-        # given, since a raylet of a busy machine does not wait long enough for agents that choose theirs
-        self.ports = {node: {name: free_port() for name in PORTS} for node in (1, 2, 3, APART)}
         self.address = f"http://127.0.0.1:{self.dashboard}"
 
     def start(self, *nodes: int, words: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
@@ -64,7 +62,7 @@ class RayCluster:
                     break
                 self.kill_raylet(node)
                 self.clean(node)
-            assert code == 0, output
+            assert code == 0, f"{output}\n{self._last_words()}"
         until(lambda: all(self.pids(node, "raylet/raylet") for node in nodes), START)
 
     def _started(self, process: subprocess.Popen[bytes]) -> tuple[str, int]:
@@ -75,13 +73,20 @@ class RayCluster:
             output, _ = process.communicate()
         return output.decode(), process.returncode
 
+    def _last_words(self) -> str:
+        """What the raylets and their agents wrote before they died."""
+        logs = sorted(self.folder.glob("session_*/logs/*"), key=lambda log: log.stat().st_mtime)
+        said = [log for log in logs if log.is_file() and log.name.startswith(("raylet", "dashboard_agent", "runtime"))]
+        return "\n".join(f"{log.name}: …{log.read_text(errors='replace')[-1500:]}" for log in said[-6:])
+
     @property
     def head(self) -> str:
         """HOST:PORT by which a node joins."""
         return f"{host_address()}:{self.port}"
 
     def _spawn(self, node: int, *prefix: str, words: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        options = [f"--node-ip-address={ip(node)}", *(f"--{name}={port}" for name, port in self.ports[node].items())]
+        # ports are given, since a raylet of a busy machine does not wait long enough for agents that choose theirs
+        options = [f"--node-ip-address={ip(node)}", *(f"--{name}={free_port()}" for name in PORTS)]
         if node == 1:
             options += [f"--port={self.port}", f"--dashboard-port={self.dashboard}", "--num-gpus=0"]
             options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}", *(words or ["--head"])]
