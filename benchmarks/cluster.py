@@ -29,7 +29,7 @@ from benchmarks.simulated_nodes import Beginning, Nodes, SimulatedBackend, nodes
 from benchmarks.timing import percentile
 from imgcls_lab import signing
 from imgcls_lab.events import RunState
-from imgcls_lab.executor.daemon import Daemon
+from imgcls_lab.executor.daemon import Daemon, collect_seldom
 from imgcls_lab.executor.other_backends import OtherBackends
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import RUN_INFO
@@ -238,6 +238,7 @@ def one_daemon(store: Store, size: Size, settled: float = SETTLED) -> tuple[Figu
     """All slots are filled; then runs end at the rate, and their slots are given again."""
     slots = size.nodes * GPUS
     fill, steady = Figures(), Figures()
+    collect_seldom()
     with nodes(store, slots / size.rate) as simulated:
         meter = Meter(store, simulated)
         host = Host(store, "the cluster", slots, simulated)

@@ -24,10 +24,12 @@ log = logging.getLogger(__name__)
 
 INGEST_EVERY = 0.1
 INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at least: many live runs are read less often
-INGEST_LATE = 0.1  # seconds for what live runs write, where the round before has taken all of the time
 # Seconds of a round for checks of live runs, by their urgency. Where thousands live they take turns, since devices that
 # are free wait for the next round; those that were not checked for longest come first.
 CHECK_SECONDS = {Urgency.ENDS: 1.0, Urgency.CHANGED: 0.5, Urgency.QUIET: 0.1}
+# Of all time, what the checks of quiet runs may take, and what reading of live ones' news may, where rounds take longer
+# than the poll interval. A fixed time would make long rounds longer.
+LATE_SHARE = 0.05
 
 Found = tuple[ExecutorStore, Backend, Run, Attempt]
 Checked = tuple[RunMonitor, Run, Attempt]
@@ -42,6 +44,8 @@ class RunChecks:
         self._stopping = stopping
         self.monitors: dict[Key, RunMonitor] = {}
         self._by_urgency: dict[Urgency, list[Checked]] = {}
+        self._is_late = False  # the last round took longer than the poll interval
+        self._quiet_at = self._news_at = clock()  # when quiet runs were checked last, and news of live ones read
         self._logged_errors: dict[str, str] = {}  # the newest of each run
 
     def watch(self, live: Sequence[Found]) -> bool:
@@ -63,7 +67,12 @@ class RunChecks:
 
         True: some have ended.
         """
-        until = self._clock() + CHECK_SECONDS[urgency]
+        now = self._clock()
+        until = now + CHECK_SECONDS[urgency]
+        if urgency is Urgency.QUIET:
+            if self._is_late:
+                until = min(until, now + LATE_SHARE * (now - self._quiet_at))
+            self._quiet_at = now
         ended, found = False, dict[Key, RunMonitor]()
         for monitor, run, attempt in sorted(self._by_urgency[urgency], key=lambda each: each[0].checked_at):
             if self._check(monitor, run, attempt):
@@ -77,8 +86,10 @@ class RunChecks:
 
     def ingest(self, store: ExecutorStore, until: float) -> None:
         """Until a time: ingest what live runs write, so that a page shows a step at once. Raises StoreError."""
-        if until <= self._clock():  # whoever is late all the time still has to show steps
-            self._read_news(store, self._clock() + INGEST_LATE)
+        now, before = self._clock(), self._news_at
+        self._is_late, self._news_at = until <= now, now
+        if self._is_late:  # whoever is late all the time still has to show steps
+            self._read_news(store, now + LATE_SHARE * (now - before))
             return
         pause = INGEST_EVERY
         while (left := until - self._clock()) > 0 and not self._stopping.wait(min(pause, left)):

@@ -89,9 +89,7 @@ def take(session: Session, host: str, executor_id: str, planned: Plan, most: int
     A run that was changed or taken since is left out, and so is one whose project or user has no place left: another
     host took it. Raises IntegrityError when a device was taken meanwhile; nothing is changed then.
     """
-    for run_id, sentence in planned.sentences:
-        queued = col(Run.state) == RunState.QUEUED.value
-        states.change_run(session, run_id, queued, message=sentence, recorded=False)
+    states.explain(session, planned.sentences)
     # locked in the same order by all hosts, so that no two wait for each other
     limits = limited_projects(session, lock={run.project_id for run, devices in planned.starts if devices})
     rooms = fair_share.rooms(session, {run.owner for run, devices in planned.starts if devices})

@@ -256,18 +256,17 @@ def _after_others(session: Session) -> Updates:
 
 def settle(session: Session, updates: Updates) -> None:
     """Write the updates that `to_settle` gave."""
+    states.explain(session, [(run_id, sentence) for run_id, state, sentence in updates if state is None])
     for run_id, state, sentence in updates:
         if state is None:
-            queued = col(Run.state) == RunState.QUEUED.value
-            states.change_run(session, run_id, queued, message=sentence, recorded=False)
-        else:
-            queued = col(Run.state) == RunState.QUEUED.value
-            values: dict[str, Any] = {
-                "message": sentence,
-                "desired_state": DesiredState.RUN.value,
-                "ended_at": time.time(),
-            }
-            if states.move(session, run_id, state, queued, **values):
-                run = session.exec(select(Run).where(Run.id == run_id)).one()
-                audit.record(session, "cancelled", run, reason=sentence)
-                session.expunge(run)
+            continue
+        queued = col(Run.state) == RunState.QUEUED.value
+        values: dict[str, Any] = {
+            "message": sentence,
+            "desired_state": DesiredState.RUN.value,
+            "ended_at": time.time(),
+        }
+        if states.move(session, run_id, state, queued, **values):
+            run = session.exec(select(Run).where(Run.id == run_id)).one()
+            audit.record(session, "cancelled", run, reason=sentence)
+            session.expunge(run)

@@ -72,6 +72,15 @@ def change_runs(session: Session, state: RunState, rows: Sequence[Mapping[str, A
     return changed
 
 
+def explain(session: Session, sentences: Iterable[tuple[str, str]]) -> None:
+    """Write why runs wait, in one statement; nothing for those that wait no more. sentences: (run, sentence)."""
+    runs, rows = _table(Run), [{"id": run_id, "message": sentence} for run_id, sentence in sentences]
+    values = {"revision": runs.c.revision + 1, "updated_at": time.time()}
+    _execute_many(session, runs, ("id",), rows, runs.c.state == RunState.QUEUED.value, **values)
+    for row in rows:
+        touch(session, row["id"], recorded=False)
+
+
 def change_attempts(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     """Change columns of several attempts in one statement: run_id, number, and what is to be changed."""
     return _execute_many(session, _table(Attempt), ("run_id", "number"), rows)

@@ -75,7 +75,10 @@ def lab(
 
 @pytest.fixture
 def digits(tmp_path: Path) -> TrainConfig:
-    """Sixteen images a class, five steps an epoch, one thread, a checkpoint at almost every step."""
+    """Sixteen images a class, five steps an epoch, one thread, a checkpoint at almost every step.
+
+    So many epochs that a run of an idle machine has not ended before its processes learn that their node is dead.
+    """
     files = demo_data.prepare(Settings(home=str(tmp_path / "few"), datasets_dir=str(tmp_path / "few" / "datasets")))
     root = tmp_path / "few digits"
     for split, count in (("train", 16), ("val", 6)):
@@ -83,7 +86,7 @@ def digits(tmp_path: Path) -> TrainConfig:
             (root / split / folder.name).mkdir(parents=True)
             for path in sorted(folder.iterdir())[:count]:
                 shutil.copy(path, root / split / folder.name)
-    changes = {"batch_size": 32, "threads": 1, "num_workers": 0, "checkpoint_every_minutes": 1e-4, "epochs": 15}
+    changes = {"batch_size": 32, "threads": 1, "num_workers": 0, "checkpoint_every_minutes": 1e-4, "epochs": 60}
     return files.config.with_changes(root=str(root), device="auto", **changes)
 
 
