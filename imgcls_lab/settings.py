@@ -387,6 +387,11 @@ class Settings(Configurable):
         return self.executor_dir / f"daemon-{host_name()}.lock"
 
     @property
+    def executor_hold(self) -> Path:
+        """A lock: while somebody holds it, this host's daemon starts no run."""
+        return self.executor_dir / f"hold-{host_name()}.lock"
+
+    @property
     def executor_info(self) -> Path:
         """Identity and version, as JSON, of this host's daemon: the one that lives, or lived last."""
         return self.executor_dir / f"daemon-{host_name()}.json"

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from imgcls_lab import locks, run_layout
@@ -85,8 +86,15 @@ def start(settings: Settings) -> None:
 
 def stop(settings: Settings, *, stop_runs: bool = False) -> None:
     """End the executor of this host; its runs go on unless `stop_runs`. Raises ExecutorError when it stays."""
-    if stop_runs and locks.is_locked(settings.executor_lock):
+    if not stop_runs or not locks.is_locked(settings.executor_lock):
+        _stop_daemon(settings)
+        return
+    with _held(settings):  # or a waiting run would start in the place of each that stops
         _stop_runs(settings)
+        _stop_daemon(settings)
+
+
+def _stop_daemon(settings: Settings) -> None:
     signalled: ProcessIdentity | None = None
     until = time.monotonic() + STOP_TIMEOUT
     while lives(settings) or (signalled is not None and signalled.alive()):
@@ -220,17 +228,38 @@ def _starting(settings: Settings) -> subprocess.Popen[bytes] | None:
     return child if child is not None and child.poll() is None else None
 
 
+@contextlib.contextmanager
+def _held(settings: Settings) -> Iterator[None]:
+    """The daemon starts no run meanwhile, nor when this process dies in it. Raises ExecutorError."""
+    until = time.monotonic() + STOP_TIMEOUT
+    try:
+        while (lock := locks.try_lock(settings.executor_hold)) is None:  # the daemon has it while it starts runs
+            if time.monotonic() > until:
+                raise ExecutorError(
+                    "The executor is still starting runs, or being stopped by another process; try again."
+                )
+            time.sleep(0.05)
+    except OSError as error:
+        raise ExecutorError(f"The executor cannot be kept from starting runs: {error}") from error
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _stop_runs(settings: Settings) -> None:
+    """Stop the live runs and wait until all have ended. The caller holds `executor_hold`."""
     with Store.open(settings, migrate=False, way="cli") as store:
-        for run_id in _live_runs(store):
-            with contextlib.suppress(ConflictError, ForbiddenError):  # another user's go on
-                store.runs.set_desired_state(run_id, DesiredState.STOP)
         until = time.monotonic() + settings.stop_grace + 30
-        while time.monotonic() < until:
-            if not _live_runs(store):
-                return
+        asked: set[str] = set()
+        while live := set(_live_runs(store)):
+            for run_id in live - asked:
+                with contextlib.suppress(ConflictError, ForbiddenError):  # another user's go on
+                    store.runs.set_desired_state(run_id, DesiredState.STOP)
+            asked |= live
+            if time.monotonic() > until:
+                raise ExecutorError("Some runs did not stop in time; kill them with `imgcls-lab kill`.")
             time.sleep(0.2)
-    raise ExecutorError("Some runs did not stop in time; kill them with `imgcls-lab kill`.")
 
 
 def _live_runs(store: Store) -> list[str]:

@@ -186,11 +186,7 @@ class Daemon:
         urgent = just_ended or has_freed
         self._queue_watch.note(store.changes, self.inventory.devices, self.backend.problem(), urgent=urgent)
         if self._queue_watch.is_due():
-            self._queue_watch.begin()
-            store.settle()
-            while not self.stopping.is_set() and self._claim(store):
-                pass
-            self._queue_watch.succeeded()
+            self._start_waiting(store)
         # behind the queue: a device that is free waits for none of these
         self._checks.check(store, Urgency.CHANGED)
         self._checks.check(store, Urgency.QUIET)
@@ -204,6 +200,26 @@ class Daemon:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
+    def _start_waiting(self, store: ExecutorStore) -> None:
+        """Start what can start, unless somebody who stops this daemon with its runs keeps it from that."""
+        hold: int | None = None
+        try:
+            hold = locks.try_lock(self.settings.executor_hold)
+        except OSError as error:  # a full disk keeps no run waiting that has its place
+            log.warning("The lock %s could not be made: %s", self.settings.executor_hold, error)
+        else:
+            if hold is None:
+                return
+        try:
+            self._queue_watch.begin()
+            store.settle()
+            while not self.stopping.is_set() and self._claim(store):
+                pass
+            self._queue_watch.succeeded()
+        finally:
+            if hold is not None:
+                os.close(hold)
+
     def _claim(self, store: ExecutorStore) -> bool:
         """Start the first waiting runs that devices are free for. True: there may be more."""
         devices, problem = self.inventory.devices, self.backend.problem()

@@ -15,13 +15,14 @@ class ComparedField(Wire):
     """One fact about each run, in the order of the runs. Null: it is not known, or the run has none.
 
     name: the field of TrainConfig, the package, or what else the fact is called in the run's manifest; title: as the
-    form calls it.
+    form calls it; labels: what the form calls its values, by their text.
     """
 
     part: ComparedPart
     name: str
     title: str
     unit: str | None = None
+    labels: dict[str, str] = {}
     values: list[Scalar]
 
 

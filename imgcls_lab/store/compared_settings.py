@@ -47,13 +47,14 @@ def settings_beside(settings_of: Sequence[Mapping[str, Any]]) -> list[ComparedFi
     for name in [*names, *foreign]:
         known = own.get(name)
         extra = known.json_schema_extra if known is not None and isinstance(known.json_schema_extra, dict) else {}
-        unit = extra.get("unit")
+        unit, labels = extra.get("unit"), extra.get("labels")
         fields.append(
             ComparedField(
                 part="config",
                 name=name,
                 title=title_of(name),
                 unit=unit if isinstance(unit, str) else None,
+                labels={text: str(label) for text, label in labels.items()} if isinstance(labels, dict) else {},
                 values=[scalar(values.get(name)) for values in settings_of],
             )
         )

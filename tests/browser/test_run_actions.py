@@ -156,6 +156,36 @@ def is_searched_in_the_palette(desk: Desk, table: Locator) -> None:
     found(table, RUNS)
 
 
+def stops_and_resumes(desk: Desk, table: Locator) -> None:
+    """The bar names how many of the chosen ones an action is for, and says why it is for none."""
+    chosen = desk.main.get_by_role("region", name="Chosen runs")
+    row(table, "alive").get_by_role("checkbox").click()
+    expect(chosen).to_contain_text("3 selected")
+    expect(chosen.get_by_role("button", name="Clone…")).to_have_attribute("title", "one run is cloned at a time")
+    chosen.get_by_role("button", name="Stop 1", exact=True).click()
+    expect(said(desk)).to_contain_text("1 run will stop, each with a checkpoint.")
+    expect(chosen.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
+    chosen.get_by_role("button", name="Resume 1", exact=True).click()
+    expect(said(desk)).to_contain_text("1 run queued again.")
+    expect(row(table, "second")).to_contain_text("queued")
+    chosen.get_by_role("button", name="Stop 1", exact=True).click()  # nothing of it has started
+    expect(row(table, "second")).to_contain_text("failed")
+
+
+def opens_tabs(desk: Desk, table: Locator) -> None:
+    """A form that begins with the chosen run, and TensorBoard of the chosen runs."""
+    chosen = desk.main.get_by_role("region", name="Chosen runs")
+    runs = desk.page.get_by_role("tab", name="Runs", exact=True)
+    row(table, "first").get_by_role("checkbox").click()
+    chosen.get_by_role("button", name="Clone…").click()
+    expect(desk.main.get_by_label("Name", exact=True)).to_have_value(re.compile("first"))
+    runs.click()
+    chosen.get_by_role("button", name="TensorBoard").click()
+    expect(desk.page.get_by_role("tab", name=re.compile("TensorBoard"))).to_have_count(1)
+    runs.click()
+    chosen.get_by_role("button", name="clear").click()
+
+
 def deletes(desk: Desk, table: Locator) -> None:
     """The server says what that frees and what stays, before and after."""
     chosen = desk.main.get_by_role("region", name="Chosen runs")
@@ -180,7 +210,9 @@ def test_runs_are_edited_chosen_tagged_moved_archived_and_deleted(desk: Desk, la
     edits_in_place(desk, table)
     chooses_a_stretch(desk, table)
     tags_archives_and_moves(desk, table)
+    stops_and_resumes(desk, table)
     desk.main.get_by_role("button", name="clear").click()
+    opens_tabs(desk, table)
     has_a_context_menu(desk, table)
     is_searched_in_the_palette(desk, table)
     deletes(desk, table)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Locator, expect
+from sqlmodel import col, select
 
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from imgcls_lab.store.tables import Run
 from tests.browser.conftest import Desk, Lab
-from tests.browser.runs_page import found, look, open_filled_table, some_are_found
+from tests.browser.many_runs import write_runs
+from tests.browser.runs_page import found, look, open_table, some_are_found
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_executor")]
 RUNS = 214
@@ -72,6 +77,40 @@ def folds(desk: Desk, table: Locator) -> None:
     table.press("Home")
 
 
+def forked(store: Store) -> str:
+    """Make the three newest single runs a lineage: the oldest of them, and two forks of it. The name of the oldest."""
+    with store.database.write() as session:
+        single = select(Run).where(col(Run.parent_id).is_(None), Run.repetition == "", Run.kind == "train")
+        *forks, first = session.exec(single.order_by(col(Run.number).desc()).limit(3))
+        for run in (*forks, first):
+            run.lineage = first.id
+        for step, fork in enumerate(forks, 1):
+            fork.parent_id, fork.fork_step = first.id, 100 * step
+        return first.name
+
+
+def folds_a_lineage(desk: Desk, table: Locator, first: str) -> None:
+    """A run with its forks is one row where the menu of groups says so."""
+    lines = int(table.get_attribute("aria-rowcount") or 0)
+    lineage = table.locator("[data-group=children]")
+    desk.main.get_by_role("button", name="group: sweep, seeds", exact=True).click()
+    desk.main.get_by_label("runs that went on from another one").check()
+    desk.page.keyboard.press("Escape")
+    expect(table).to_have_attribute("aria-rowcount", str(lines - 2))
+    expect(lineage).to_have_count(1)
+    expect(lineage).to_contain_text(first)
+    expect(lineage).to_contain_text("3 children")
+    lineage.get_by_role("button", name="Unfold").click()
+    expect(table).to_have_attribute("aria-rowcount", str(lines + 1))
+    look(desk, "lineage")
+    lineage.get_by_role("button", name="Fold").click()
+    expect(table).to_have_attribute("aria-rowcount", str(lines - 2))
+    desk.main.get_by_role("button", name="group: sweep, seeds, children").click()
+    desk.main.get_by_label("runs that went on from another one").uncheck()
+    expect(lineage).to_have_count(0)
+    expect(table).to_have_attribute("aria-rowcount", str(lines))
+
+
 def fits(desk: Desk, table: Locator) -> None:
     """No column is out of sight: in a narrow tab those leave that nobody chose, and the chooser says which."""
 
@@ -103,9 +142,13 @@ def fits(desk: Desk, table: Locator) -> None:
 
 
 def test_runs_are_found_by_chips_chosen_by_keys_and_folded(desk: Desk, lab: Lab) -> None:
-    table = open_filled_table(desk, lab, RUNS)
+    with Store.open(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))) as store:
+        write_runs(store, RUNS)
+        first = forked(store)
+    table = open_table(desk, RUNS)
     look(desk, "all")
     fits(desk, table)
     finds_by_chips(desk, table)
     chooses_by_keys(desk, table)
     folds(desk, table)
+    folds_a_lineage(desk, table, first)

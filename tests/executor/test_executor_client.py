@@ -148,13 +148,35 @@ def test_executor_and_program_of_different_versions_say_who_is_to_be_restarted(l
     assert remedy in lab.store.executors.status().message
 
 
-def test_stop_with_runs_stops_them_first(lab: StubLab):
+def test_stop_with_runs_stops_them_first_and_starts_none_in_their_place(lab: StubLab):
     lab.start_daemon()
-    run_id = lab.submit(steps=10_000)
-    lab.trainer(run_id)
+    slots = lab.settings.cpu_slots
+    live = [lab.submit(steps=10_000) for _ in range(slots)]
+    waiting = [lab.submit(steps=10_000) for _ in range(2)]
+    for run_id in live:
+        lab.trainer(run_id)
     client.stop(lab.settings, stop_runs=True)
-    assert lab.state(run_id) is RunState.STOPPED
+    assert {lab.state(run_id) for run_id in live} == {RunState.STOPPED}
+    assert {lab.state(run_id) for run_id in waiting} == {RunState.QUEUED}, "they wait for the next executor"
     assert lab.daemons[0].wait(10) == 0
+    lab.start_daemon()
+    for run_id in waiting[:slots]:
+        lab.trainer(run_id)
+
+
+def test_who_dies_while_it_stops_an_executor_keeps_no_run_from_starting(lab: StubLab):
+    lab.start_daemon()
+    path = lab.settings.executor_hold
+    hold = f"from imgcls_lab import locks; import time, pathlib; path = pathlib.Path({str(path)!r})\n"
+    hold += "while locks.try_lock(path) is None: pass\nprint(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        run_id = lab.submit(steps=10_000)
+        time.sleep(1)
+        assert lab.state(run_id) is RunState.QUEUED
+        holder.kill()
+    lab.trainer(run_id)
 
 
 def test_the_daemon_that_is_gone_is_seen_by_its_process_not_by_a_clock(lab: StubLab):

@@ -1,7 +1,7 @@
 // What a comparison is made of, without a page: styles, groups, means, brushes, sentences, exports.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { causeText, points, verdictText } from '../../src/views/compare/verdict';
+import { causeText, intervalText, points, verdictText } from '../../src/views/compare/verdict';
 import { pText } from '../../src/views/evaluation/flips';
 import { csvOf, pythonOf } from '../../src/views/compare/exports';
 import { distinct, fieldFact, resultFacts, valueText } from '../../src/views/compare/facts';
@@ -133,6 +133,8 @@ describe('what is said', () => {
     expect(valueText(field('lr', []), 4e-4)).toBe('4e-4');
     expect(valueText(field('lr', []), 0.007943282347242814)).toBe('0.00794328');
     expect(valueText(field('ema', []), false)).toBe('off');
+    const start = { ...field('load_pretrained', []), labels: { false: 'random weights' } };
+    expect(valueText(start, false)).toBe('random weights');
     expect(valueText(field('train_images', [], 'data'), 7004)).toBe('7,004');
     expect(valueText(field('revision', [], 'data'), 4)).toBe('v4');
     const comparison = { ...aComparison([field('lr', [1, 2])]), same: [field('seed', [0, 0])] };
@@ -145,6 +147,9 @@ describe('what is said', () => {
     expect(verdictText({ difference, difference_low, difference_high })).toBe('B is better by 1.4 points');
     const back = { difference: -0.014, difference_low: -0.0246, difference_high: -0.0033 };
     expect(verdictText(back)).toBe('A is better by 1.4 points');
+    expect(intervalText({ difference, difference_low, difference_high })).toBe('95 % interval 0.3 to 2.5');
+    expect(intervalText(back)).toBe('95 % interval 0.3 to 2.5');
+    expect(intervalText({ ...back, difference_high: 0.002 })).toBe('95 % interval −0.2 to 2.5');
     expect(verdictText({ difference: 0.002, difference_low: -0.01, difference_high: 0.014 })).toMatch(
       /may be chance/,
     );

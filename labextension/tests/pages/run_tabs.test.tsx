@@ -92,6 +92,25 @@ it('sets a config against the defaults, and against the parent', async () => {
   ]);
 });
 
+it('shows values by the words of the form', () => {
+  const properties = {
+    load_pretrained: { type: 'boolean', default: true, labels: { false: 'random weights' } },
+    image_size: { type: 'integer', default: 224, unit: 'px' },
+    ema: { type: 'boolean', default: false },
+    revision: { anyOf: [{ type: 'string' }, { type: 'null' }], default: null, labels: { '': 'none' } },
+    root: { type: 'string' },
+  };
+  const config = { load_pretrained: false, image_size: 32, ema: true, revision: null, root: '/data' };
+  const found = settingsOf({ json_schema: { properties } } as never, config, null);
+  expect(found.map(({ own, other }) => [own, other])).toEqual([
+    ['random weights', 'on'],
+    ['32 px', '224 px'],
+    ['on', 'off'],
+    ['none', 'none'],
+    ['/data', ''],
+  ]);
+});
+
 it('shows the changes that were not committed as text, and which packages differ', async () => {
   const manifest = {
     version: '0.1.0',

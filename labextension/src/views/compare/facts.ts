@@ -31,7 +31,10 @@ const COUNTS = /_images$|^classes$/;
 
 /** A value as a table shows it; a setting as the form shows it, with its unit. */
 export function valueText(field: ComparedField, value: Fact['values'][number]): string {
-  if (value === null || value === '') return NONE;
+  if (value === null) return NONE; // not known, or left empty
+  const label = field.labels?.[textOf(value)];
+  if (label !== undefined) return label;
+  if (value === '') return NONE;
   if (typeof value === 'boolean') return value ? 'on' : 'off';
   if (typeof value === 'number' && COUNTS.test(field.name)) return count(value);
   if (field.name === 'revision' && typeof value === 'number') return `v${value}`;

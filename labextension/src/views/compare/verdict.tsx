@@ -25,6 +25,13 @@ export function verdictText({ difference, difference_low: low, difference_high: 
     : `${difference > 0 ? 'B' : 'A'} leads by ${points(difference)} points, which may be chance`;
 }
 
+/** The interval of the lead that the sentence states, whoever has it. */
+export function intervalText({ difference, difference_low: low, difference_high: high }: Difference): string {
+  const leadsA = difference < 0 && Number(points(difference)) !== 0;
+  const [from, to] = leadsA ? [-high, -low] : [low, high];
+  return `95 % interval ${signed(from)} to ${signed(to)}`;
+}
+
 const WORDS = [
   'Nothing',
   'One thing',
@@ -68,7 +75,7 @@ function Interval({ difference, difference_low: low, difference_high: high }: Di
       width={WIDTH}
       height={HEIGHT}
       role="img"
-      aria-label={`Difference ${signed(difference)} points, 95 % interval ${signed(low)} to ${signed(high)}`}
+      aria-label={`Accuracy of B less that of A: ${signed(difference)} points, 95 % interval ${signed(low)} to ${signed(high)}`}
     >
       <path className="imgcls-interval-axis" d={`M${EDGE},28 H${WIDTH - EDGE}`} />
       {ticks.map(tick => (
@@ -102,7 +109,7 @@ function Sentence({ flips, comparison }: { flips: Flips; comparison: Comparison 
         <p className="imgcls-which-line">
           <b>{verdictText(flips)}</b>{' '}
           <span>
-            (95 % interval {signed(low)} to {signed(high)}
+            ({intervalText(flips)}
             {flips.p_value != null && `, McNemar ${pText(flips.p_value)}`}, {plural(flips.images, 'image')})
           </span>
         </p>

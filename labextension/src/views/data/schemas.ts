@@ -379,13 +379,16 @@ export interface Comparison {
  * One fact about each run, in the order of the runs. Null: it is not known, or the run has none.
  *
  * name: the field of TrainConfig, the package, or what else the fact is called in the run's manifest; title: as the
- * form calls it.
+ * form calls it; labels: what the form calls its values, by their text.
  */
 export interface ComparedField {
   part: 'config' | 'data' | 'environment' | 'code' | 'hardware';
   name: string;
   title: string;
   unit?: string | null;
+  labels?: {
+    [k: string]: string;
+  };
   values: (boolean | number | string | null)[];
 }
 /**

@@ -202,7 +202,17 @@ export function configOf(
 
 /** A value of a field as people read it. */
 export const labelOf = (field: Field, text: string): string =>
-  field.labels[text] ?? (text === '' ? 'automatic' : field.truth ? (text === 'true' ? 'on' : 'off') : text);
+  field.labels[text] ??
+  (text === '' ? 'automatic' : isTruth(field) ? (text === 'true' ? 'on' : 'off') : text);
+
+const isTruth = (field: Field): boolean => field.truth || field.control === 'switch';
+
+/** A value of a config as a table shows it, with its unit; empty where the field has none. */
+export function settingText(field: Field | undefined, value: unknown): string {
+  const text = textOf(value);
+  if (!field || (text === '' && !field.nullable)) return text;
+  return typeof value === 'number' && field.unit ? `${text} ${field.unit}` : labelOf(field, text);
+}
 
 /** A draft's text as its config has it; a text that is no number stays. */
 function meaning(field: Field | undefined, value: string | boolean | undefined): unknown {

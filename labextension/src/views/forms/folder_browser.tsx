@@ -114,7 +114,7 @@ export function FolderBrowser({ onFolder, forModels }: Props) {
             onFocus={() => setAt(index)}
           >
             <span className="imgcls-folder-icon" aria-hidden="true" />
-            <span className="imgcls-clip">{folder.name}</span>
+            <span className="imgcls-clip imgcls-folder-name">{folder.name}</span>
             {forModels ? null : folder.registered ? (
               <span className="imgcls-looks imgcls-clip">registered as “{folder.registered.name}”</span>
             ) : (

@@ -152,7 +152,7 @@ function RunTabs({ run }: { run: RunDetail }) {
       {tab === 'Evaluation' && <EvaluationTab run={run} state={evaluation} onState={changeEvaluation} />}
       {tab === 'Try it' &&
         (run.best === null ? (
-          <p className="imgcls-empty imgcls-muted">
+          <p className="imgcls-muted">
             There is no model to try yet: it comes with the first validation of the run.
           </p>
         ) : (

@@ -1,5 +1,5 @@
 // The settings of two configs beside each other: of runs, of versions of a saved config, or of one and the defaults.
-import { fieldOf, textOf } from '../forms/config_form';
+import { fieldOf, settingText, textOf } from '../forms/config_form';
 import type { TrainConfig } from '../data/requests';
 import type { SchemaReply } from '../data/types';
 import { PathText } from '../ui/path_text';
@@ -25,13 +25,12 @@ export function settingsOf(
   return names.map(name => {
     const field = properties[name] && fieldOf(name, properties[name]);
     const against = other ? other[name] : field?.fallback;
-    const [own, theirs] = [textOf(config[name]), textOf(against)];
     return {
       name,
       title: field?.title ?? name,
-      own,
-      other: theirs,
-      differs: (other !== null || field !== undefined) && own !== theirs,
+      own: settingText(field, config[name]),
+      other: settingText(field, against),
+      differs: (other !== null || field !== undefined) && textOf(config[name]) !== textOf(against),
     };
   });
 }
