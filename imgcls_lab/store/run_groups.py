@@ -171,8 +171,9 @@ def _group(session: Session, key: str, runs: Sequence[Member], heads: Mapping[st
     kind, _, of = key.partition(":")
     head = heads.get(of)
     inside = [run for run in runs if run.id != of]
-    rates = [run.lr for run in inside if run.lr is not None]
-    sizes = [run.size for run in inside if run.size is not None]
+    trained = runs if kind == "children" else inside  # the first of a lineage has no row but this one
+    rates = [run.lr for run in trained if run.lr is not None]
+    sizes = [run.size for run in trained if run.size is not None]
     values = {
         "key": key,
         "kind": kind,
@@ -182,11 +183,11 @@ def _group(session: Session, key: str, runs: Sequence[Member], heads: Mapping[st
         "runs": len(inside),
         "states": Counter(run.state for run in inside),
         "lr": (min(rates), max(rates)) if rates else None,
-        "models": sorted({run.model_flavour for run in inside if run.model_flavour})[:MAX_MODELS],
+        "models": sorted({run.model_flavour for run in trained if run.model_flavour})[:MAX_MODELS],
         "size": sum(sizes) if sizes else None,
         "created_at": max(run.created_at for run in runs),
     }
-    return RunGroup.model_validate(values | _best(session, inside, head))
+    return RunGroup.model_validate(values | _best(session, trained, head))
 
 
 def _where(kind: str, of: str, inside: Sequence[Member]) -> str:

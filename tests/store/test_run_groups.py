@@ -150,10 +150,12 @@ def test_a_list_is_folded_once_for_all_of_its_windows(
 def test_forks_and_their_forks_are_one_group(store: Store, submit: Submit) -> None:
     root, one, two = (submit(name) for name in ("root", "fork", "fork of the fork"))
     with store.database.write() as session:
-        for run_id, parent in ((root, None), (one, root), (two, one)):
-            states.change_run(session, run_id, lineage=root, parent_id=parent, repetition="")
+        for run_id, parent, best in ((root, None, 0.9), (one, root, 0.8), (two, one, 0.7)):
+            values = {"best_metric": "metric/accuracy", "best_value": best}
+            states.change_run(session, run_id, lineage=root, parent_id=parent, repetition="", **values)
     (row,) = folded(store).rows
     assert row.group is not None
+    assert (row.group.best, row.group.best_run) == (0.9, root), "no other row shows what the first run reached"
     assert (row.group.key, row.group.head, row.group.runs) == (f"children:{root}", root, 2)
     assert {run.id for run in store.runs.list(where=row.group.where).items} == {one, two}
     assert store.runs.list(where=f"lineage={root}").total == 3

@@ -762,7 +762,8 @@ export interface RunRow {
  *
  * head: the run whose row this is, a sweep or a parent, not counted among `runs`; where: a query that, beside that of
  * the list, gives the runs. best, mean and deviation (of a sample) are of the metric that most of them watch. Of a
- * sweep with replicates best is the best mean of a trial, best_deviation that of its runs, and best_run the best.
+ * sweep with replicates best is the best mean of a trial, best_deviation that of its runs, and best_run the best. The
+ * figures of a parent's group are those of the parent, too.
  */
 export interface RunGroup {
   key: string;
