@@ -18,3 +18,12 @@ export function stage(): void {
     host.remove();
   });
 }
+
+/** The first button whose text this is, or in whose text the pattern is found; undefined where a test expects none. */
+export const button = (text: string | RegExp, within: ParentNode = host): HTMLButtonElement =>
+  [...within.querySelectorAll('button')].find(({ textContent }) =>
+    typeof text === 'string' ? textContent.trim() === text : text.test(textContent),
+  )!;
+
+export const press = (text: string | RegExp, within?: ParentNode) =>
+  act(async () => button(text, within).click());

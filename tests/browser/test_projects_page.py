@@ -94,6 +94,21 @@ def give_up_sending(desk: Desk, group: Locator, file: Path) -> None:
     line.detach()
 
 
+def open_flowers(desk: Desk) -> Locator:
+    """The page of the project “flowers”, by way of the registries."""
+    desk.open_panel().get_by_role("button", name="Registries").click()
+    desk.main.get_by_role("tab", name="Projects").click()
+    desk.main.get_by_role("button", name="flowers", exact=True).click()
+    return desk.main.locator(".imgcls-project")
+
+
+def write_file(page: Locator, checkpoints: str) -> Locator:
+    """Have a project written into a file with these checkpoints: the link to the file, once there is one."""
+    page.get_by_label("Checkpoints").select_option(checkpoints)
+    page.get_by_role("button", name="Write the file").click()
+    return page.get_by_role("link", name=re.compile("^Download flowers-"))
+
+
 def look(desk: Desk, name: str, theme: str) -> None:
     """Pictures for a person, at two widths; axe finds nothing serious or moderate."""
     PICTURES.mkdir(exist_ok=True)
@@ -111,11 +126,7 @@ def look(desk: Desk, name: str, theme: str) -> None:
 )
 def test_a_project_and_its_configs_have_pages(lab: Lab, desk: Desk, theme: str) -> None:
     fill(lab)
-    panel = desk.open_panel()
-    panel.get_by_role("button", name="Registries").click()
-    desk.main.get_by_role("tab", name="Projects").click()
-    desk.main.get_by_role("button", name="flowers", exact=True).click()
-    page = desk.main.locator(".imgcls-project")
+    page = open_flowers(desk)
     expect(page.get_by_role("heading", name="flowers")).to_be_visible()
     expect(page.get_by_text("At most 4 of its runs are on devices at once.")).to_be_visible()
     expect(page.locator(".imgcls-project-best tbody tr")).to_have_count(5)
@@ -154,15 +165,9 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
     fill(lab)
     run = train(lab, "with its weights")
     desk.allow(r"status of 404 .*/report\?")  # no evaluation was kept of it, so its page finds none
-    panel = desk.open_panel()
-    panel.get_by_role("button", name="Registries").click()
-    desk.main.get_by_role("tab", name="Projects").click()
-    desk.main.get_by_role("button", name="flowers", exact=True).click()
-    page = desk.main.locator(".imgcls-project")
+    page = open_flowers(desk)
     page.get_by_role("button", name="Export…").click()
-    page.get_by_label("Checkpoints").select_option("all")
-    page.get_by_role("button", name="Write the file").click()
-    link = page.get_by_role("link", name=re.compile("^Download flowers-"))
+    link = write_file(page, "all")
     expect(link).to_be_visible()
     look(desk, "project-export", theme)
     with desk.page.expect_download() as download:
@@ -172,7 +177,7 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
     assert file.stat().st_size > len(WEIGHTS)
     delete(lab, run)
 
-    panel.get_by_role("button", name="Registries").click()
+    desk.panel.get_by_role("button", name="Registries").click()
     desk.main.get_by_role("button", name="Import…").click()
     group = desk.main.get_by_role("group", name="Import a project")
     expect(group.get_by_role("table")).to_contain_text(download.value.suggested_filename)
@@ -194,7 +199,7 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
 
     broken = tmp_path / "broken.tar"
     broken.write_bytes(b"no archive at all" * 100)
-    panel.get_by_role("button", name="Registries").click()
+    desk.panel.get_by_role("button", name="Registries").click()
     with desk.page.expect_file_chooser() as chooser:
         group.get_by_role("button", name="Choose a file…").click()
     chooser.value.set_files(broken)

@@ -3,7 +3,7 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ReactElement } from 'react';
 import { galleryOf, originOf } from '../views/live/gallery_data';
-import type { RunsQuery } from '../views/data/requests';
+import type { RunsQuery } from '../views/data/asked';
 import type { TensorBoardTarget } from '../views/pages/tensorboard_session';
 import { lazyView } from '../views/ui/lazy_view';
 import { RUNS_TYPE, RUN_TYPE } from './output_types';

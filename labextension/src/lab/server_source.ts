@@ -1,7 +1,8 @@
 // The views' source in JupyterLab: REST under <base_url>imgcls/api, and its one WebSocket.
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
-import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
+import type { PictureRequest } from '../views/data/asked';
+import type { Args, Command, Params, Query, Reply, Result } from '../views/data/requests';
 import { SourceError, type BatchOf, type ConnectionState, type Source } from '../views/data/source';
 import type { ErrorReply, Topic } from '../views/data/types';
 import { sending } from './sending';

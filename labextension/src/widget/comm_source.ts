@@ -2,7 +2,8 @@
 // first and by itself, since some kernels answer no question while a cell runs; a gap in the numbers asks for a new
 // snapshot.
 import { SeriesStore } from '../views/data/series_store';
-import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from '../views/data/requests';
+import type { PictureRequest } from '../views/data/asked';
+import type { Args, Command, Params, Query, Reply, Result } from '../views/data/requests';
 import { SourceError, type BatchOf, type ConnectionState, type Source } from '../views/data/source';
 import {
   isActive,

@@ -1,5 +1,5 @@
 // The source of a gallery in a cell: the kernel's pictures, and nothing else.
-import type { PictureRequest } from '../views/data/requests';
+import type { PictureRequest } from '../views/data/asked';
 import { SourceError, type Source } from '../views/data/source';
 import { Questions, type Channel } from './channel';
 import type { Message } from './messages';

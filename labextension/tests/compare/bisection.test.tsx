@@ -5,7 +5,7 @@ import { BisectionCard, whyNotBisected } from '../../src/views/compare/bisection
 import { SourceProvider } from '../../src/views/data/source';
 import type { Bisection, BisectionReply, Comparison, Run } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -35,8 +35,6 @@ async function show(reply: BisectionReply, runs = RUNS) {
   return source;
 }
 
-const button = (name: string) =>
-  [...host.querySelectorAll('button')].find(each => each.textContent === name)!;
 const search = () => button('Find where they part');
 const result = () => host.querySelector<HTMLElement>('[data-first-step]');
 

@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { PictureStore } from '../../src/views/data/pictures';
-import type { PictureRequest } from '../../src/views/data/requests';
+import type { PictureRequest } from '../../src/views/data/asked';
 import { SourceError, type Source } from '../../src/views/data/source';
 
 const aRequest = (n: number): PictureRequest => ({ kind: 'dataset', id: 1, image: String(n), size: 128 });

@@ -7,7 +7,7 @@ import type { Corrections } from '../../src/views/evaluation/corrections';
 import { FIRST_STATE, type EvaluationState } from '../../src/views/evaluation/filter';
 import { FlipsCard } from '../../src/views/evaluation/flips';
 import { RelabelChoice } from '../../src/views/evaluation/relabel_choice';
-import type { RunImagesQuery } from '../../src/views/data/requests';
+import type { RunImagesQuery } from '../../src/views/data/asked';
 import { SourceProvider } from '../../src/views/data/source';
 import type { Evaluation } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';

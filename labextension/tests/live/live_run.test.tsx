@@ -5,7 +5,7 @@ import { LiveRun } from '../../src/views/live/live_run';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import type { RunDetail } from '../../src/views/data/types';
 import { FakeSource, aRunDetail, aSeries } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, press, root, stage } from '../stage';
 
 stage();
 
@@ -34,8 +34,6 @@ async function show(part: Partial<RunDetail>, opens = true) {
   return { source, went };
 }
 
-const button = (name: string) => [...host.querySelectorAll('button')].find(item => item.textContent === name);
-const press = (name: string) => act(async () => button(name)!.click());
 const choose = (label: string, value: string) =>
   act(async () => {
     const id = [...host.querySelectorAll('label')].find(item => item.textContent === label)!.htmlFor;

@@ -176,6 +176,7 @@ it('asks again when a trial, or a seed of one, is deleted of which it heard noth
   const remove = (id: string) =>
     act(async () => source.on('runs').push({ kind: 'runs', changed: [], deleted: [id] } as never));
   const first = times();
+  expect(first).toBe(1);
   await remove('another');
   expect(times()).toBe(first);
   await remove('t1');

@@ -5,7 +5,7 @@ import { SourceProvider } from '../../src/views/data/source';
 import type { Config, ConfigVersion } from '../../src/views/data/types';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { FakeSource } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, press, root, stage } from '../stage';
 
 stage();
 
@@ -56,9 +56,6 @@ function serving(): FakeSource {
 }
 
 const places: Place[] = [];
-const button = (name: RegExp): HTMLButtonElement =>
-  [...host.querySelectorAll('button')].find(item => name.test(item.textContent ?? ''))!;
-const press = (name: RegExp) => act(async () => button(name).click());
 const cells = (): string[] => [...host.querySelectorAll('tbody td')].map(cell => cell.textContent ?? '');
 
 async function open(source: FakeSource): Promise<void> {

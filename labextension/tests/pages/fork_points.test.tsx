@@ -7,7 +7,7 @@ import { forkPointsOf, nearestCheckpoint } from '../../src/views/pages/fork_poin
 import { CheckpointsTab } from '../../src/views/pages/run_checkpoints';
 import { Head } from '../../src/views/pages/run_head';
 import { FakeSource, aRun, aRunDetail } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -79,8 +79,6 @@ it('opens the form of the page of that run at the checkpoint, and again at anoth
 
 it('trains longer from the newest checkpoint, with more epochs in focus', async () => {
   await show(head(RUN));
-  const button = (text: string) =>
-    [...host.querySelectorAll('button')].find(each => each.textContent === text)!;
   await act(async () => button('Train longer…').click());
   expect(host.querySelector('[aria-label="Train this run longer"]')).not.toBeNull();
   const epochs = host.querySelector<HTMLInputElement>('[name=epochs]')!;

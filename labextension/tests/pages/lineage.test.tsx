@@ -7,7 +7,7 @@ import { ForkForm, whyNoFork } from '../../src/views/forms/fork_form';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { Lineage, branchesOf } from '../../src/views/pages/lineage';
 import { FakeSource, aRun, aSeries } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -156,8 +156,6 @@ it('says that a fork is there already, and leads to it', async () => {
       <ForkForm run={RUN} onCancel={() => undefined} />
     </NavigationProvider>,
   );
-  const button = (text: string) =>
-    [...host.querySelectorAll('button')].find(each => each.textContent === text)!;
   await act(async () => button('Extend to 20 epochs').click());
   expect(went).toEqual([]);
   expect(host.querySelector('[role=status]')!.textContent).toMatch(

@@ -5,7 +5,7 @@ import { SourceProvider } from '../../src/views/data/source';
 import type { Project, ProjectDeletion, ProjectDetail } from '../../src/views/data/types';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { FakeSource, aRun } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, press, root, stage } from '../stage';
 
 stage();
 
@@ -55,10 +55,6 @@ async function open(source: FakeSource): Promise<void> {
     );
   });
 }
-
-const button = (name: string): HTMLButtonElement =>
-  [...host.querySelectorAll('button')].find(item => item.textContent === name)!;
-const press = (name: string) => act(async () => button(name).click());
 
 it('shows what is in a project, and leads to its runs', async () => {
   await open(new FakeSource({ project: () => detail(), runs: () => nothing }));

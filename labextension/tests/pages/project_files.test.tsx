@@ -7,7 +7,7 @@ import { ProjectExport } from '../../src/views/pages/project_export';
 import { ProjectImport } from '../../src/views/pages/project_import';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { FakeSource, aJob } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, press, root, stage } from '../stage';
 
 stage();
 beforeEach(() => void vi.useFakeTimers({ shouldAdvanceTime: true }));
@@ -16,9 +16,6 @@ afterEach(() => void vi.useRealTimers());
 const pets = { id: 3, name: 'pets', may_change: true } as Project;
 const places: Place[] = [];
 const nothing = { items: [], total: 0, counts: {}, owners: [] };
-const button = (name: string): HTMLButtonElement | undefined =>
-  [...host.querySelectorAll('button')].find(item => item.textContent === name);
-const press = (name: string) => act(async () => button(name)!.click());
 const wait = () => act(async () => void (await vi.advanceTimersByTimeAsync(1000)));
 
 async function show(view: React.ReactElement, answers: ConstructorParameters<typeof FakeSource>[0]) {
@@ -46,7 +43,7 @@ it('writes a file, says how far it is, and offers it', async () => {
   await wait();
   expect(host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow')).toBe('25');
   expect(host.textContent).toContain('Writing the file: 1.0 MB of 4.0 MB, 25 %');
-  expect(button('Write the file')!.disabled).toBe(true);
+  expect(button('Write the file').disabled).toBe(true);
   job = aJob({
     state: 'succeeded',
     exported: {
@@ -78,7 +75,7 @@ it('cancels, and watches what goes on already', async () => {
   job = { ...job, state: 'cancelled', message: 'It was cancelled. Nothing of it is left.' };
   await wait();
   expect(host.textContent).toContain('Nothing of it is left.');
-  expect(button('Write the file')!.disabled).toBe(false);
+  expect(button('Write the file').disabled).toBe(false);
 });
 
 it('sends a file of this computer into a project that is there, and leads to it', async () => {
@@ -129,7 +126,7 @@ it('says how much of a file is sent, and gives it up', async () => {
   expect(source.given.signal!.aborted).toBe(true);
   await act(async () => refuse(new Error('aborted')));
   expect([bar(), host.textContent!.includes('aborted')]).toEqual([null, false]);
-  expect(button('Choose a file…')!.disabled).toBe(false);
+  expect(button('Choose a file…').disabled).toBe(false);
 });
 
 it('says why a file is refused', async () => {

@@ -6,7 +6,7 @@ import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
 import type { EpochReport, RunDetail } from '../../src/views/data/types';
 import { FakeSource, aRunDetail } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -148,8 +148,6 @@ it('resumes with other settings, and sends those alone that were changed', async
     start_from: null,
     defaults: {},
   });
-  const button = (text: string) =>
-    [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
   await act(async () => button('Resume with…').click());
   const form = host.querySelector('[aria-label="Resume with other settings"]')!;
   expect([...form.querySelectorAll('label')].map(label => label.textContent)).toEqual([

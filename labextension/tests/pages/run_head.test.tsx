@@ -5,7 +5,7 @@ import { waitText } from '../../src/views/ui/run_waits';
 import { SourceProvider } from '../../src/views/data/source';
 import type { RunDetail, Run } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -117,8 +117,6 @@ it('shows what a run from elsewhere would execute, and claims exactly that', asy
       </SourceProvider>,
     );
   });
-  const button = (text: string) =>
-    [...host.querySelectorAll('button')].find(item => item.textContent === text);
   expect(host.textContent).toContain('view only');
   expect([button('Resume'), button('Resume with…')?.disabled]).toEqual([undefined, true]);
   expect(button('TensorBoard')?.disabled).toBe(true);

@@ -13,7 +13,7 @@ import { LogTab } from '../../src/views/pages/run_log';
 import { NotesTab } from '../../src/views/pages/run_notes';
 import { MarkdownProvider, type RenderMarkdown } from '../../src/views/ui/markdown';
 import { FakeSource, aRun, aRunDetail } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -69,8 +69,6 @@ const type = (element: HTMLElement, text: string) =>
     Object.getOwnPropertyDescriptor(kind.prototype, 'value')!.set!.call(element, text);
     element.dispatchEvent(new Event(kind === HTMLSelectElement ? 'change' : 'input', { bubbles: true }));
   });
-const button = (text: string) =>
-  [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
 const rows = () =>
   [...host.querySelectorAll('tbody tr')].map(row => [...row.children].map(cell => cell.textContent));
 

@@ -5,7 +5,7 @@ import { SourceProvider } from '../../src/views/data/source';
 import type { Certificate, Proof, RunDetail } from '../../src/views/data/types';
 import { Verification, whyNotVerified } from '../../src/views/pages/verification';
 import { FakeSource, aRun, aRunDetail } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, host, root, stage } from '../stage';
 
 stage();
 
@@ -39,9 +39,6 @@ async function show(proof: Proof, run: Partial<RunDetail> = {}) {
   );
   return source;
 }
-
-const button = (name: string) =>
-  [...host.querySelectorAll('button')].find(each => each.textContent === name)!;
 
 it('asks for the first 20 steps, and says what came of them', async () => {
   const source = await show({ certificate: CERTIFICATE, task: null });

@@ -7,7 +7,7 @@ import { ChosenBar } from '../../src/views/runs/chosen_bar';
 import type { RunActions } from '../../src/views/runs/use_run_actions';
 import { NavigationProvider } from '../../src/views/ui/navigation';
 import { FakeSource, aRun } from '../fake';
-import { host, root, stage } from '../stage';
+import { button, press, root, stage } from '../stage';
 
 stage();
 
@@ -50,9 +50,6 @@ async function choose(...runs: Run[]) {
     ),
   );
 }
-const button = (text: string) =>
-  [...host.querySelectorAll('button')].find(each => each.textContent.trim() === text)!;
-const press = (text: string) => act(async () => button(text).click());
 const changes = () => source.asked.filter(([name]) => name.startsWith('runs.'));
 
 it('stops and resumes those alone that can be, and says how many', async () => {

@@ -1,7 +1,7 @@
 // Runs in groups: one each, replicates that differ in their seed alone, or those with the same value of a setting; and the
 // mean of a group's curves with the band from its lowest to its highest. Pure; no view.
 import type { Series, Comparison, Run } from '../data/types';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 import type { Points } from '../ui/decimate';
 import { lower } from '../ui/format';
 import { fieldFact, valueText } from './facts';

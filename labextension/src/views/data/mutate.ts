@@ -1,5 +1,6 @@
 // Commands that change what several views show: each of them then reads it again.
-import type { Args, Command, Query, RegistryName, Reply } from './requests';
+import type { RegistryName } from './asked';
+import type { Args, Command, Query, Reply } from './requests';
 import type { Source } from './source';
 
 /** The registries, in the order of their tabs. */

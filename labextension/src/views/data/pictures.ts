@@ -1,6 +1,6 @@
 // The pictures that views show, one store a source. A picture that no view shows is not asked for; those that were
 // shown last stay as Blob URLs, so that a grid that is scrolled back does not flicker. It never draws.
-import type { PictureRequest } from './requests';
+import type { PictureRequest } from './asked';
 import { SourceError, messageOf, type Source } from './source';
 
 const AT_ONCE = 5; // a browser has six connections to a server, and other questions need one

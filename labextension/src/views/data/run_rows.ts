@@ -1,6 +1,6 @@
 // All runs that match a query, as the rows of a table: windows of them are asked for as they come into view, and the
 // runs of a group stand below it while it is unfolded. No view; a table listens to it.
-import type { RunsQuery } from './requests';
+import type { RunsQuery } from './asked';
 import { SourceError, messageOf, type Source } from './source';
 import type { Run, RunGroup, RunGroups, RunRow as ListedRow } from './types';
 

@@ -1,7 +1,8 @@
 // The one seam between the views and what holds the data. `ServerSource` (REST and one WebSocket) and the
 // notebook's `CommSource` implement it; a view does not know which of them it has.
 import { createContext, useContext } from 'react';
-import type { Args, Command, Params, PictureRequest, Query, Reply, Result } from './requests';
+import type { PictureRequest } from './asked';
+import type { Args, Command, Params, Query, Reply, Result } from './requests';
 import type {
   AlertsBatch,
   DevicesBatch,

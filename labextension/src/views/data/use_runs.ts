@@ -12,13 +12,14 @@ export function useRuns(): RunsSnapshot & { refresh: () => void } {
   return { ...snapshot, refresh: store.refresh };
 }
 
-/** Call `changed` when `mark` is another one than before; never for the first. */
+/** Call `changed` when `mark` is another one than before; never for the first. None: it is not known, or no longer. */
 export function useOnChange(mark: string | undefined, changed: () => void): void {
   const last = useRef(mark);
   useEffect(() => {
-    if (mark === last.current) return;
+    if (mark === undefined || mark === last.current) return;
+    const isFirst = last.current === undefined;
     last.current = mark;
-    if (mark !== undefined) changed();
+    if (!isFirst) changed();
   }, [mark, changed]);
 }
 
@@ -36,8 +37,10 @@ export function useRun(id: string): {
   const seen = runs.get(id);
   const { data, error, missing, reload } = useQuery('run', { id });
   const newer: Run | undefined = data && seen && seen.revision > data.revision ? seen : undefined;
-  // no mark: the run left the store because it was deleted, so there is nothing to ask for
-  useOnChange(seen && `${seen.state} ${seen.attempt} ${seen.best?.epoch} ${Math.floor(seen.epoch)}`, reload);
+  const latest: Run | undefined = newer ?? (data?.id === id ? data : undefined);
+  const mark =
+    latest && `${latest.state} ${latest.attempt} ${latest.best?.epoch} ${Math.floor(latest.epoch)}`;
+  useOnChange(deleted.has(id) ? undefined : mark, reload); // of one that was deleted there is nothing to ask for
   const run = useMemo(() => (data && newer ? { ...data, ...newer } : data), [data, newer]);
   return {
     run: run?.id === id ? run : undefined,

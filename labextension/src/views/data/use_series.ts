@@ -1,7 +1,7 @@
 // The points of some runs for charts: queried, then live; and those of a stretch again, in more detail.
 import { useEffect, useState } from 'react';
 import { SeriesStore } from './series_store';
-import type { Axis } from './requests';
+import type { Axis } from './asked';
 import type { MetricsTopic, Series } from './types';
 import { useQuery } from './use_query';
 import { useSubscription, type Subscription } from './use_subscription';

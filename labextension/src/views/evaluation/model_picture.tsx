@@ -1,6 +1,6 @@
 // One image, large: as its file is, with the places that speak for a class (Grad-CAM), or as the model sees it.
 import { useState } from 'react';
-import type { PictureRequest } from '../data/requests';
+import type { PictureRequest } from '../data/asked';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/messages';
 import { usePicture } from '../images/use_picture';

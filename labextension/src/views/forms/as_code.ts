@@ -1,5 +1,5 @@
 // The same launch in Python and in the shell, as a reader would write it. Pure; no view.
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { SweepRequest } from '../data/types';
 import type { Layout } from './config_form';
 

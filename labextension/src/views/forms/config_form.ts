@@ -1,5 +1,5 @@
 // TrainConfig's JSON Schema as a form: which field stands where, how its text becomes a value. Pure; no view.
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { SchemaReply } from '../data/types';
 
 export type Control = 'number' | 'text' | 'switch' | 'choice';

@@ -1,7 +1,7 @@
 // Whose settings a form holds. They change when the user asks for others, never because another data set is chosen.
 // Pure; no view.
 import { draftOf, type Draft, type Layout } from './config_form';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { Config, RunDetail, SchemaReply } from '../data/types';
 import { changesInForce, changeText, configInForce } from '../ui/run_changes';
 

@@ -1,6 +1,6 @@
 // A config as JSON, pasted or from a file: what of it is understood fills the form, and what is not is said.
 import { useState } from 'react';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import { messageOf, useSource } from '../data/source';
 import { useAction } from '../data/use_query';
 import type { Layout } from './config_form';

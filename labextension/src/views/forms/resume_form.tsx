@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { configOf, draftOf, type Draft, type Layout } from './config_form';
 import { useAction } from '../data/use_query';
 import { InlineForm } from './inline_form';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import { useSource } from '../data/source';
 import { Await } from './launch';
 import { SettingFields, useSomeFields } from './setting_fields';

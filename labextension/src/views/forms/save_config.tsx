@@ -4,7 +4,7 @@ import { Labelled } from './fields';
 import { useAction } from '../data/use_query';
 import { InlineForm } from './inline_form';
 import { mutate } from '../data/mutate';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import { useSource } from '../data/source';
 import type { Config } from '../data/types';
 import '../ui/inputs.css';

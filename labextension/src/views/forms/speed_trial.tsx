@@ -1,6 +1,6 @@
 // Trying how fast a config trains, where no run like it tells: a task in the queue, with progress and a way to stop it.
 import { useEffect, useRef, useState } from 'react';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import { useSource } from '../data/source';
 import { useAction, useQuery } from '../data/use_query';
 import { usePoll } from '../data/use_poll';

@@ -1,6 +1,6 @@
 // Several values of some settings: with any, the form of a run is the form of a sweep. Checked as it is typed.
 import { useState } from 'react';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { SweepRequest } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useRested } from '../data/use_rested';

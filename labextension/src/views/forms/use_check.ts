@@ -1,6 +1,6 @@
 // What the server says of a form's config, asked when typing rests, and what is wrong field by field.
 import { useMemo } from 'react';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { CheckReply } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useRested } from '../data/use_rested';

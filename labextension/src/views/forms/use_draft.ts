@@ -1,6 +1,6 @@
 // What the form of a new run holds while one types, and where its values come from.
 import { useState } from 'react';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { Config, Model, RunDetail, SchemaReply } from '../data/types';
 import { textOf, type Draft, type Layout } from './config_form';
 import {

@@ -1,6 +1,6 @@
 // What the model will see: an image of the data set as nine epochs would see it, drawn by the code that trains.
 import { useState } from 'react';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import { usePicture } from '../images/use_picture';
 import type { Layout } from './config_form';
 import '../ui/button.css';

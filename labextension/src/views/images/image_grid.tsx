@@ -11,7 +11,7 @@ import {
   type ReactNode,
 } from 'react';
 import { onResize } from '../ui/on_resize';
-import type { PictureOf } from '../data/requests';
+import type { PictureOf } from '../data/asked';
 import type { Pages } from '../data/use_pages';
 import { Problem } from '../ui/messages';
 import { GridCell } from './grid_cell';

@@ -2,7 +2,7 @@
 // and its own pixels, Escape closes.
 import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
 import { picturesOf } from '../data/pictures';
-import type { PictureOf, PictureRequest } from '../data/requests';
+import type { PictureOf, PictureRequest } from '../data/asked';
 import { useSource } from '../data/source';
 import { THUMBNAIL_SIZES } from '../data/types';
 import type { Pages } from '../data/use_pages';

@@ -1,6 +1,6 @@
 // A small picture in a box of fixed size: a plain box until it is there, its sentence where it cannot be shown.
 import { useState } from 'react';
-import type { PictureOf } from '../data/requests';
+import type { PictureOf } from '../data/asked';
 import { THUMBNAIL_SIZES } from '../data/types';
 import { usePicture } from './use_picture';
 import './thumbnail.css';

@@ -1,7 +1,7 @@
 // One picture for a view, for as long as the view is there.
 import { useCallback, useSyncExternalStore } from 'react';
 import { picturesOf, type Picture } from '../data/pictures';
-import type { PictureRequest } from '../data/requests';
+import type { PictureRequest } from '../data/asked';
 import { useSource } from '../data/source';
 
 const NONE: Picture = {};

@@ -1,7 +1,7 @@
 // Images that a cell's answer names, as a grid with a lightbox: mistakes, samples, problems. The pictures come from the
 // source, the captions with the answer.
 import { useMemo, useState } from 'react';
-import type { PictureOf } from '../data/requests';
+import type { PictureOf } from '../data/asked';
 import type { Source } from '../data/source';
 import { SourceProvider } from '../data/source';
 import { usePageOf } from '../data/use_pages';

@@ -1,5 +1,5 @@
 // What an output of images names: their captions, and where their pictures come from.
-import type { PictureOf } from '../data/requests';
+import type { PictureOf } from '../data/asked';
 
 /** A caption, and whether it is good (green) or bad (red). */
 type Line = [text: string, good: boolean | null];

@@ -1,7 +1,7 @@
 // A list of runs, live, in a notebook cell: those that a query finds by now, each with where it stands. A name leads to
 // the run's page.
 import { useMemo } from 'react';
-import type { RunsQuery } from '../data/requests';
+import type { RunsQuery } from '../data/asked';
 import type { Run } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';

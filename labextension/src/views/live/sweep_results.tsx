@@ -30,7 +30,8 @@ function useSweep(run: RunDetail) {
   const ids = trials.flatMap(trial => [trial.run_id, ...trial.replicates.map(each => each.run_id)]);
   // the store holds no trial for long, so that one that is deleted may be in it neither before nor after
   const marks = ids.map(id => (deleted.has(id ?? '') ? 'deleted' : (runs.get(id ?? '')?.revision ?? '')));
-  useOnChange([run.state, run.revision, ...marks].join(), reload);
+  // no mark before the first answer, which alone says what trials there are
+  useOnChange(data && [run.state, run.revision, ...marks].join(), reload);
   usePoll(reload, PACE, active);
   return { sweep: data?.run_id === run.id ? data : undefined, error, reload };
 }

@@ -5,7 +5,7 @@ import type { ChartOptions } from '../ui/chart_tools';
 import { useDetail, useSeries } from '../data/use_series';
 import { mayFork } from '../forms/fork_form';
 import { lineOf, pastLineOf } from '../ui/series_line';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 import { useSource } from '../data/source';
 import type { Checkpoint, RunDetail } from '../data/types';
 import { useMarks } from '../ui/run_changes';

@@ -1,7 +1,7 @@
 // The images of a data set: by class, split and name, in any order.
 import { useId, useState } from 'react';
 import type { DraftRevision } from '../data/draft_revision';
-import type { DatasetImagesQuery } from '../data/requests';
+import type { DatasetImagesQuery } from '../data/asked';
 import type { DatasetDetail } from '../data/types';
 import { usePages } from '../data/use_pages';
 import { count } from '../ui/format';

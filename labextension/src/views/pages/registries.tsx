@@ -1,7 +1,7 @@
 // The page of the registries: data sets, models, configs and projects, each in a tab.
 import { useState } from 'react';
 import { REGISTRIES } from '../data/mutate';
-import type { RegistryName } from '../data/requests';
+import type { RegistryName } from '../data/asked';
 import type { Dataset, Project } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
 import { AddModel } from '../forms/add_model';

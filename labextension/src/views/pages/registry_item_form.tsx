@@ -1,7 +1,7 @@
 // The form of an item of a registry: a new one, or one that is there.
 import { useState, type ReactNode } from 'react';
 import { mutate } from '../data/mutate';
-import type { RegistryName } from '../data/requests';
+import type { RegistryName } from '../data/asked';
 import { useSource } from '../data/source';
 import { useAction } from '../data/use_query';
 import { Labelled } from '../forms/fields';

@@ -1,6 +1,6 @@
 // What sets the registries apart: their words, the inputs of their items' form, the columns of their table.
 import { Fragment, type ReactNode } from 'react';
-import type { Registries, RegistryName } from '../data/requests';
+import type { Registries, RegistryName } from '../data/asked';
 import type { Config, Dataset, Model, Project } from '../data/types';
 import { ago, count } from '../ui/format';
 import { PathText } from '../ui/path_text';

@@ -1,7 +1,7 @@
 // The items of a registry, each with its buttons.
 import { Fragment, useState } from 'react';
 import { mutate } from '../data/mutate';
-import type { RegistryName } from '../data/requests';
+import type { RegistryName } from '../data/asked';
 import { useSource } from '../data/source';
 import type { Model, Project } from '../data/types';
 import type { useAction } from '../data/use_query';

@@ -1,6 +1,6 @@
 // The settings of two configs beside each other: of runs, of versions of a saved config, or of one and the defaults.
 import { fieldOf, settingText, textOf } from '../forms/config_form';
-import type { TrainConfig } from '../data/requests';
+import type { TrainConfig } from '../data/asked';
 import type { SchemaReply } from '../data/types';
 import { PathText } from '../ui/path_text';
 import '../ui/table.css';

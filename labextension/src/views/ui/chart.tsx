@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import type uPlot from 'uplot';
 import { duration, formatNumber, percent } from './format';
 import { Plot, groupOf, type ChartProps, type Line } from './plot';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 import { markNear } from './plot_marks';
 import { seriesColour } from './theme';
 import './button.css';

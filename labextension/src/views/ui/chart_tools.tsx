@@ -1,6 +1,6 @@
 // The options that hold for all charts of a page or a cell: axis, log scale and smoothing.
 import { useId, useState, type ReactNode } from 'react';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 import { CELL_SMOOTHING } from '../data/types';
 import './inputs.css';
 import './toolbar.css';

@@ -1,7 +1,7 @@
 // Where a view can lead. The host says what going there means: a tab in Lab, a page elsewhere.
 import { createContext, useContext } from 'react';
 import type { ListView } from '../data/run_rows';
-import type { RegistryName } from '../data/requests';
+import type { RegistryName } from '../data/asked';
 
 /** What the form of a new run starts with. */
 export interface RunStart {

@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { decimate, smooth, within, type Points } from './decimate';
 import { duration, ticks } from './format';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 import { SMOOTHED_FROM } from '../data/types';
 import { drawMarks, type Mark } from './plot_marks';
 import { coloursAt, onTheme, type Colours } from './theme';

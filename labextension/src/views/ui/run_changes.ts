@@ -1,6 +1,6 @@
 // Settings of a run that people change while it trains: in words, as marks on its curves, and what they leave of its config.
 import { useMemo } from 'react';
-import type { Axis, TrainConfig } from '../data/requests';
+import type { Axis, TrainConfig } from '../data/asked';
 import { CHANGEABLE_FIELDS, isActive, type Run, type RunChange, type RunDetail } from '../data/types';
 import { count } from './format';
 import type { Mark } from './plot_marks';

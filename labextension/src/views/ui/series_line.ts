@@ -1,6 +1,6 @@
 // One tag of one run as a line of a chart.
 import type { SeriesStore } from '../data/series_store';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 import { refined } from '../data/use_series';
 import type { Line } from './plot';
 

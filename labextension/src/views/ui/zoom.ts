@@ -1,7 +1,7 @@
 // The stretch of a page's x axis that its charts show. It stays while points come in, until the user shows all again.
 // Pure, but for the hook that holds it.
 import { useCallback, useState } from 'react';
-import type { Axis } from '../data/requests';
+import type { Axis } from '../data/asked';
 
 /** Lowest and highest x shown. */
 export type Window = readonly [low: number, high: number];
