@@ -104,7 +104,7 @@ def test_each_sees_the_others_runs_and_stops_only_own_ones(labs: dict[str, Lab],
         row.get_by_role("button", name="Members…").click()
         desk.page.screenshot(path=PICTURES / f"team-members-{user}.png")
         foreign = desk.main.locator(f"tr[data-name='project of {other}']")
-        expect(foreign.get_by_role("button", name="Edit", exact=True)).to_have_count(0)
+        expect(foreign.get_by_role("button", name="Edit…", exact=True)).to_have_count(0)
         row.get_by_label("User").fill("dora")
         row.get_by_role("button", name="Add", exact=True).click()
         expect(row.locator("[data-member=dora]")).to_be_visible()

@@ -97,7 +97,7 @@ it('lets the owner of a project name its members, and nobody else', async () => 
   project = { ...project, may_change: false, may_manage: false };
   await render(source, <RegistriesPage key="again" registry="projects" />);
   const texts = [...host.querySelectorAll('button')].map(item => item.textContent);
-  expect(texts.filter(text => ['Members…', 'Edit', 'Delete…'].includes(text ?? ''))).toEqual([]);
+  expect(texts.filter(text => ['Members…', 'Edit…', 'Delete…'].includes(text ?? ''))).toEqual([]);
   expect(host.textContent).toContain('of ada');
 });
 

@@ -3,7 +3,7 @@ import { act } from 'react';
 import { expect, it, vi } from 'vitest';
 import { statesOf } from '../../src/views/data/run_states';
 import { SourceProvider } from '../../src/views/data/source';
-import type { AuditEvent } from '../../src/views/data/types';
+import type { AuditEvent, RunState } from '../../src/views/data/types';
 import { CheckpointsTab, whyKept } from '../../src/views/pages/run_checkpoints';
 import { ConfigTab } from '../../src/views/pages/run_config';
 import { settingsOf } from '../../src/views/pages/settings_table';
@@ -107,6 +107,24 @@ it('shows values by the words of the form', () => {
     ['none', 'none'],
     ['/data', ''],
   ]);
+});
+
+it('says of a run that has ended that it kept none, and promises nothing', async () => {
+  const shown = async (state: RunState) => {
+    const run = aRunDetail({ state, checkpoints: [], attempts: [] });
+    await act(async () =>
+      root.render(
+        <SourceProvider value={new FakeSource({})}>
+          <CheckpointsTab run={run} />
+        </SourceProvider>,
+      ),
+    );
+    return host.textContent;
+  };
+  const waiting = await shown('queued');
+  expect(waiting).toContain('No checkpoint yet.');
+  expect(waiting).not.toContain('Attempts');
+  expect(await shown('failed')).toContain('It kept no checkpoint.');
 });
 
 it('shows the changes that were not committed as text, and which packages differ', async () => {

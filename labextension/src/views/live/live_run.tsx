@@ -71,7 +71,7 @@ function Unfolded({ run }: { run: Run }) {
   const { log, error } = useNodeLog(run.id, 0, isActive(run.state));
   const [follows, setFollows] = useState(true);
   if (!log) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the log…</p>;
-  return <LogText log={log} wraps follows={follows} onFollows={setFollows} />;
+  return <LogText log={log} active={isActive(run.state)} wraps follows={follows} onFollows={setFollows} />;
 }
 
 function Live({ runId, opens }: { runId: string; opens: boolean }) {

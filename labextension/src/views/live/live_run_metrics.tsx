@@ -24,7 +24,9 @@ export function RunMetrics({ run, best }: { run: Run; best?: EpochReport }) {
       run.best ? metric(run.best.metric, run.best.value) : '–',
       run.best
         ? `epoch ${run.best.epoch}${tested == null ? '' : ` · test ${percent(tested)}`}`
-        : 'after the first epoch',
+        : isActive(run.state)
+          ? 'after the first epoch'
+          : 'not validated',
     ],
     ['validation loss', ...validated(run, 'loss/val', best)],
     ['macro F1', ...validated(run, 'metric/macro_f1', best)],

@@ -67,7 +67,7 @@ function Buttons({ registry, item, action: { busy, act }, onEdit, onExport }: Ro
           Export…
         </Button>
       )}
-      {item.may_change && <Button onClick={onEdit}>Edit</Button>}
+      {item.may_change && <Button onClick={onEdit}>Edit…</Button>}
       {mayDelete(item) && (
         <ConfirmButton
           label="Delete…"

@@ -153,7 +153,9 @@ function RunTabs({ run }: { run: RunDetail }) {
       {tab === 'Try it' &&
         (run.best === null ? (
           <p className="imgcls-muted">
-            There is no model to try yet: it comes with the first validation of the run.
+            {isActive(run.state)
+              ? 'There is no model to try yet: it comes with the first validation of the run.'
+              : 'There is no model to try: the run was not validated.'}
           </p>
         ) : (
           <TryModel id={run.id} />

@@ -101,7 +101,7 @@ function Row({ run, item, action, onSaid, onExport, onFork }: RowProps) {
       <td>{count(item.step)}</td>
       <td>{count(item.epoch)}</td>
       <td className="imgcls-nowrap">{bytes(item.size)}</td>
-      <td className="imgcls-nowrap">{moment(item.created_at)}</td>
+      <td>{moment(item.created_at)}</td>
       {run.may_change && (
         <td>
           <span className="imgcls-buttons">
@@ -152,16 +152,18 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
   const [gone, setGone] = useState<ReadonlySet<string>>(new Set());
   const items = run.checkpoints.filter(item => !gone.has(item.name));
   return (
-    <div className="imgcls-stack">
+    <div className="imgcls-stack imgcls-checkpoints-tab">
       <p className="imgcls-note">
         In <code className="imgcls-mono imgcls-select">{run.folder}/checkpoints</code>;{' '}
         <code className="imgcls-mono">best</code> and <code className="imgcls-mono">last</code> load with{' '}
         <code className="imgcls-mono">from_pretrained</code>.
       </p>
       {items.length === 0 ? (
-        <p className="imgcls-muted">No checkpoint yet.</p>
+        <p className="imgcls-muted">
+          {isActive(run.state) ? 'No checkpoint yet.' : 'It kept no checkpoint.'}
+        </p>
       ) : (
-        <table className="imgcls-table imgcls-table-text">
+        <table className="imgcls-table imgcls-table-text imgcls-checkpoints">
           <thead>
             <tr>
               <th>checkpoint</th>
@@ -209,8 +211,12 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
         {said}
       </p>
       <Problem>{action.error}</Problem>
-      <h3>Attempts</h3>
-      <Attempts run={run} />
+      {run.attempts.length > 0 && (
+        <>
+          <h3>Attempts</h3>
+          <Attempts run={run} />
+        </>
+      )}
     </div>
   );
 }

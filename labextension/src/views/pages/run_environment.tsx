@@ -1,7 +1,7 @@
 // The tab of a run's environment, as its manifest recorded it before the first step: Python, hardware, packages, and the
 // git commit with the changes that were not committed. Beside that of another run.
 import { useState } from 'react';
-import type { RunDetail } from '../data/types';
+import { isActive, type RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { CopyButton } from '../ui/copy_button';
 import { Diff, linesOf } from '../ui/diff';
@@ -106,7 +106,9 @@ export function EnvironmentTab({ run }: { run: RunDetail }) {
   if (!manifest) {
     return (
       <p className="imgcls-muted">
-        Nothing was recorded yet: a run records its environment before its first step.
+        {isActive(run.state)
+          ? 'Nothing was recorded yet: a run records its environment before its first step.'
+          : 'Nothing was recorded: it ended before its first step.'}
       </p>
     );
   }

@@ -106,7 +106,7 @@ function States({ run, events }: { run: RunDetail; events: readonly AuditEvent[]
                       ? `${duration(now - stay.since)} so far`
                       : ''}
                 </td>
-                <td>
+                <td className="imgcls-sentence">
                   {stay.reason}
                   {took && <div className="imgcls-muted">start: {took}</div>}
                 </td>

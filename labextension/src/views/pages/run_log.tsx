@@ -89,7 +89,13 @@ function NodeLog({ run, node, choice }: { run: RunDetail; node: number; choice: 
       {typed && at !== null ? (
         <Piece run={run} node={node} at={at} text={typed} wraps={wraps} onClose={() => setAt(null)} />
       ) : (
-        <LogText log={log} wraps={wraps} follows={follows} onFollows={setFollows} />
+        <LogText
+          log={log}
+          active={isActive(run.state)}
+          wraps={wraps}
+          follows={follows}
+          onFollows={setFollows}
+        />
       )}
     </div>
   );

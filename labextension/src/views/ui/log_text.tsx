@@ -15,11 +15,14 @@ export const readable = (text: string): string =>
 
 export function LogText({
   log,
+  active,
   wraps,
   follows,
   onFollows,
 }: {
   log: LogChunk | undefined;
+  /** More may come. */
+  active: boolean;
   wraps: boolean;
   follows: boolean;
   onFollows: (follows: boolean) => void;
@@ -45,7 +48,13 @@ export function LogText({
           onFollows(scrollHeight - scrollTop - clientHeight < AT_END);
         }}
       >
-        {log?.text ? readable(log.text) : log ? 'Nothing was written yet.' : ''}
+        {log?.text
+          ? readable(log.text)
+          : log
+            ? active
+              ? 'Nothing was written yet.'
+              : 'Nothing was written.'
+            : ''}
       </pre>
     </>
   );
