@@ -27,7 +27,7 @@ OPENS_WITHIN = {50: 2000, 100: 3000}  # ms, by the number of runs
 # ms from the command until both charts have the points of all runs and the frame after that is on its way
 OPEN = """async ids => {
   const begun = performance.now();
-  const found = await new Promise(done => {
+  const found = await new Promise((done, fail) => {
     const seen = () => {
       const page = [...document.querySelectorAll('[data-compared]')].find(each => each.offsetParent);
       const charts = [...(page?.querySelectorAll('.imgcls-chart') ?? [])];
@@ -37,7 +37,7 @@ OPEN = """async ids => {
         requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)));
       else requestAnimationFrame(seen);
     };
-    window.jupyterapp.commands.execute('imgcls-lab:compare-runs', { ids });
+    window.jupyterapp.commands.execute('imgcls-lab:compare-runs', { ids }).catch(fail);
     seen();
   });
   return found;

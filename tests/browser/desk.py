@@ -123,7 +123,8 @@ class Desk:
     def open(self, *, reset: bool = True) -> None:
         self.page.goto(f"{self.lab.url}{'&' if '?' in self.lab.url else '?'}reset" if reset else self.lab.url)
         self.page.wait_for_selector("#jp-main-dock-panel")
-        self.page.wait_for_selector("#main.jp-mod-restored, #main", state="attached")
+        # before it is gone, JupyterLab hears no keys and may not know our commands
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=30_000)
 
     def open_output(self, mime: str, data: dict[str, Any], also: dict[str, Any] | None = None) -> Locator:
         """A saved notebook with one output of this type, without a kernel; what is shown of it.
