@@ -35,6 +35,8 @@ OPEN = """async ids => {
         chart => Number(chart.dataset.points) >= ids.length * 10 && chart.querySelector('canvas'));
       if (full && Number(page.dataset.compared) === ids.length)
         requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)));
+      else if (performance.now() - begun > 60000)
+        fail(new Error(`compares ${page?.dataset.compared}, points ${charts.map(chart => chart.dataset.points)}`));
       else requestAnimationFrame(seen);
     };
     window.jupyterapp.commands.execute('imgcls-lab:compare-runs', { ids }).catch(fail);

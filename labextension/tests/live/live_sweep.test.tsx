@@ -1,6 +1,6 @@
 // A sweep in a cell: where it stands, its trials as doors to their runs, and that a deleted one says so.
 import { act } from 'react';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { bestFirst } from '../../src/views/live/sweep_matrix';
 import { LiveSweep } from '../../src/views/live/live_sweep';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
@@ -10,6 +10,7 @@ import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
+afterEach(() => void vi.restoreAllMocks());
 
 const trial = (number: number, lr: number, part: Partial<Trial>): Trial => ({
   number,
@@ -81,6 +82,18 @@ it('shows its best so far, and each trial opens as its run', async () => {
   const [first] = host.querySelectorAll<HTMLElement>('.imgcls-cell'); // the best stands first
   await act(async () => first!.click());
   expect(went).toEqual([{ view: 'run', id: 't1' }]);
+});
+
+it('names what is lowest and highest on each axis of the parallel coordinates', async () => {
+  vi.spyOn(Element.prototype, 'getBoundingClientRect').mockReturnValue(new DOMRect(0, 0, 600, 190));
+  const run = { ...aRun({ id: 's1', kind: 'sweep', state: 'succeeded' }) } as RunDetail;
+  await show({ run: () => run, sweep: () => view });
+  const tab = [...host.querySelectorAll<HTMLElement>('[role=tab]')].find(
+    each => each.textContent === 'Plots',
+  )!;
+  await act(async () => tab.click());
+  const ends = [...host.querySelectorAll('.imgcls-parallel-end')].map(each => each.textContent);
+  expect(ends).toEqual(['0.1', '0.2', '50.0 %', '75.0 %']);
 });
 
 const replicate = (seed: number, part: Partial<Replicate>): Replicate => ({

@@ -1,7 +1,7 @@
 // Parallel coordinates of a sweep: how parameters and metric hang together over all trials.
 import type { Sweep } from '../data/types';
 import { metric, metricTitle } from '../ui/format';
-import { Card, Drawing } from './sweep_plot';
+import { Card, Drawing, endText } from './sweep_plot';
 import { BOTTOM, HEIGHT, TOP, doneOf, scaleOf, titleOf, y, type Done } from './sweep_scale';
 import './sweep_parallel.css';
 
@@ -16,9 +16,11 @@ interface AxisProps {
   apart: number;
   /** Its title stands above it, since it would cover those of its neighbours. */
   above: boolean;
+  /** What is lowest and highest on it. */
+  ends: [string, string];
 }
 
-function Axis({ title, x, anchor, apart, above }: AxisProps) {
+function Axis({ title, x, anchor, apart, above, ends }: AxisProps) {
   const most = Math.max(4, Math.floor((1.3 * apart) / LETTER)); // one from its end on, beside one around its axis
   return (
     <g className="imgcls-axes">
@@ -27,6 +29,17 @@ function Axis({ title, x, anchor, apart, above }: AxisProps) {
       <text x={x} y={above ? TOP - 1 : HEIGHT - 8} textAnchor={anchor}>
         {title.length > most ? `${title.slice(0, most - 1)}…` : title}
       </text>
+      {ends.map((end, high) => (
+        <text
+          key={high}
+          className="imgcls-parallel-end"
+          x={anchor === 'end' ? x - 5 : x + 5}
+          y={y(high) + 4}
+          textAnchor={anchor === 'end' ? 'end' : 'start'}
+        >
+          {end}
+        </text>
+      ))}
     </g>
   );
 }
@@ -41,6 +54,10 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
   const good = (trial: Done) =>
     sweep.higher_is_better ? values.at(trial.value) : 1 - values.at(trial.value);
   const titles = [...names.map(name => titleOf(sweep, name)), metricTitle(sweep.metric)];
+  const ends: [string, string][] = [
+    ...scales.map(scale => scale.ends.map(endText) as [string, string]),
+    values.ends.map(end => metric(sweep.metric, end as number)) as [string, string],
+  ];
   const sorted = [...done].sort((a, b) => good(a) - good(b));
   return (
     <Card wide title="Parallel coordinates">
@@ -71,6 +88,7 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
                   x={column(i)}
                   anchor={i === 0 ? 'start' : i === names.length ? 'end' : 'middle'}
                   above={tight && i % 2 === 1}
+                  ends={ends[i]!}
                 />
               ))}
             </>

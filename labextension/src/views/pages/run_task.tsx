@@ -87,7 +87,7 @@ export function TaskTab({ run }: { run: RunDetail }) {
           <StatusText run={run} /> {timeLeft(run)}
         </p>
       )}
-      <table className="imgcls-table">
+      <table className="imgcls-table imgcls-table-text">
         <tbody>
           {facts.map(([name, value]) => (
             <tr key={name}>
