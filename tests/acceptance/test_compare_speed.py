@@ -31,6 +31,7 @@ OPEN = """async ids => {
     const seen = () => {
       const page = [...document.querySelectorAll('[data-compared]')].find(each => each.offsetParent);
       const charts = [...(page?.querySelectorAll('.imgcls-chart') ?? [])];
+      charts.at(-1)?.scrollIntoView({ block: 'center' });  // what differs stands above, and charts are drawn in sight
       const full = charts.length >= 2 && charts.every(
         chart => Number(chart.dataset.points) >= ids.length * 10 && chart.querySelector('canvas'));
       if (full && Number(page.dataset.compared) === ids.length)

@@ -177,7 +177,7 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
     assert file.stat().st_size > len(WEIGHTS)
     delete(lab, run)
 
-    desk.panel.get_by_role("button", name="Registries").click()
+    desk.open_panel().get_by_role("button", name="Registries").click()
     desk.main.get_by_role("button", name="Import…").click()
     group = desk.main.get_by_role("group", name="Import a project")
     expect(group.get_by_role("table")).to_contain_text(download.value.suggested_filename)
@@ -199,7 +199,7 @@ def test_a_project_leaves_as_a_file_and_comes_in_from_one(lab: Lab, desk: Desk, 
 
     broken = tmp_path / "broken.tar"
     broken.write_bytes(b"no archive at all" * 100)
-    desk.panel.get_by_role("button", name="Registries").click()
+    desk.open_panel().get_by_role("button", name="Registries").click()
     with desk.page.expect_file_chooser() as chooser:
         group.get_by_role("button", name="Choose a file…").click()
     chooser.value.set_files(broken)
